@@ -1,0 +1,68 @@
+"""Write Ape's manifest (.build/__local__.json) from forge's artifacts, so that Ape compiles nothing.
+
+Forge follows imports when a file changes; Ape's own incremental build does not, and would keep stale bytecode.
+"""
+
+import json
+import os
+import sys
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parents[1]
+
+
+def contract_types(root: Path) -> dict[str, dict[str, Any]]:
+    types: dict[str, dict[str, Any]] = {}
+    for file in sorted((root / "out").glob("*.sol/*.json")):
+        artifact = json.loads(file.read_text())
+        metadata = artifact.get("metadata") or {}
+        target = metadata.get("settings", {}).get("compilationTarget")
+        if not target:
+            continue
+        ((source, name),) = target.items()
+        if not source.startswith("contracts/") or not (root / source).is_file():
+            continue
+        if name in types:
+            sys.exit(f"forge2ape: two contracts are called {name}: {types[name]['sourceId']} and {source}")
+        types[name] = {
+            "contractName": name,
+            "sourceId": source,
+            "abi": artifact["abi"],
+            "deploymentBytecode": {"bytecode": artifact["bytecode"]["object"]},
+            "runtimeBytecode": {"bytecode": artifact["deployedBytecode"]["object"]},
+            "sourcemap": artifact["deployedBytecode"].get("sourceMap") or "",
+            "devdoc": metadata.get("output", {}).get("devdoc"),
+            "userdoc": metadata.get("output", {}).get("userdoc"),
+        }
+    return types
+
+
+def main(root: Path = ROOT) -> None:
+    types = contract_types(root)
+    sources = {
+        path.relative_to(root).as_posix(): {
+            "content": path.read_text(),
+            "urls": [],
+            "references": [],
+            "imports": [],
+        }
+        for path in sorted((root / "contracts").rglob("*.sol"))
+    }
+    manifest = {
+        "manifest": "ethpm/3",
+        "name": "leveraged-tokens",
+        "version": None,
+        "sources": sources,
+        "contractTypes": types,
+    }
+    out = root / ".build" / "__local__.json"
+    out.parent.mkdir(exist_ok=True)
+    part = out.with_suffix(f".{os.getpid()}")
+    part.write_text(json.dumps(manifest))
+    part.replace(out)
+    print(f"{len(types)} contract types from {len(sources)} sources")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,72 @@
+"""Install the pinned native compiler where it can be downloaded; otherwise the npm build of the same version serves.
+
+The version is the one package.json pins. bin/solc chooses between the two; Ape finds bin/solc through
+SOLCX_BINARY_PATH=.solc/front.
+"""
+
+import json
+import multiprocessing
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+VERSION = json.loads((ROOT / "package.json").read_text())["devDependencies"]["solc"]
+NATIVE = ROOT / ".solc" / "native"
+FRONT = ROOT / ".solc" / "front"
+PROBE_SECONDS = 5
+DOWNLOAD_SECONDS = 120
+
+
+def download() -> None:
+    import requests
+    import solcx
+    from solcx import install
+
+    listing = install.BINARY_DOWNLOAD_BASE.format(install._get_os_name(), "list.json")
+    requests.head(listing, timeout=PROBE_SECONDS).raise_for_status()
+    solcx.install_solc(VERSION, show_progress=False, solcx_binary_path=NATIVE)
+
+
+def attempt() -> None:
+    """Run in a process of its own, which can be ended; its output is not for the reader."""
+    with open(os.devnull, "w") as quiet:
+        os.dup2(quiet.fileno(), 1)
+        os.dup2(quiet.fileno(), 2)
+        download()
+
+
+def reported(solc: Path, **env: str) -> str:
+    run = subprocess.run([solc, "--version"], capture_output=True, text=True, env={**os.environ, **env})
+    line = next((line for line in run.stdout.splitlines() if line.startswith("Version: ")), "")
+    return line.removeprefix("Version: ") or run.stderr.strip() or "nothing"
+
+
+def main() -> None:
+    binary = NATIVE / f"solc-v{VERSION}"
+    NATIVE.mkdir(parents=True, exist_ok=True)
+    FRONT.mkdir(parents=True, exist_ok=True)
+    link = FRONT / f"solc-v{VERSION}"
+    link.unlink(missing_ok=True)
+    link.symlink_to("../../bin/solc")
+
+    if not binary.exists():
+        process = multiprocessing.get_context("spawn").Process(target=attempt, daemon=True)
+        process.start()
+        process.join(DOWNLOAD_SECONDS)
+        if process.is_alive():
+            process.kill()
+            process.join()
+    if binary.exists() and not reported(binary).startswith(VERSION + "+"):
+        binary.unlink()  # Half a download, or another platform's file.
+
+    version = reported(ROOT / "bin" / "solc")
+    if not version.startswith(VERSION + "+"):
+        sys.exit(f"solc: bin/solc reports {version}, not {VERSION}")
+    kind = "native binary" if binary.exists() else "npm build (the native binary cannot be downloaded here; same bytecode)"
+    print(f"solc {version}: {kind}")
+
+
+if __name__ == "__main__":
+    main()
