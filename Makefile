@@ -10,7 +10,7 @@ VENUE ?=
 ARGS ?=
 
 BIN := .venv/bin
-FORGE := node_modules/.bin/forge
+FORGE := forge
 APE := $(BIN)/ape
 PY := $(BIN)/python
 PYTEST := $(PY) -m pytest
@@ -54,7 +54,7 @@ node_modules/.stamp: package.json package-lock.json .npmrc
 .solc/.stamp: .venv/.stamp node_modules/.stamp tools/solc.py bin/solc
 	$(call say,Solidity compiler → .solc)
 	@$(PY) tools/solc.py
-	@$(FORGE) --version | head -n 1
+	@command -v forge anvil cast >/dev/null || { echo "forge, anvil and cast: npm has them for Linux x64; elsewhere install Foundry yourself"; exit 1; }
 	@touch $@
 
 lock: .venv/.stamp ## Resolve requirements.in and package.json into the lock files again
@@ -65,7 +65,7 @@ lock: .venv/.stamp ## Resolve requirements.in and package.json into the lock fil
 
 build: .solc/.stamp ## Compile with forge and hand the result to Ape
 	$(call say,Compile)
-	@$(FORGE) build --skip 'forge/**' 
+	@$(FORGE) build --skip 'forge/**'
 	@$(PY) tools/forge2ape.py
 
 # ----------------------------------------------------------------------------------------------------- checks and tests

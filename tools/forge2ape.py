@@ -13,29 +13,35 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def contract_types(root: Path) -> dict[str, dict[str, Any]]:
+    """Every contract under contracts/, as forge's own record lists them (artifacts of removed ones stay in out/)."""
+    record = json.loads((root / "cache" / "solidity-files-cache.json").read_text())
     types: dict[str, dict[str, Any]] = {}
-    for file in sorted((root / "out").glob("*.sol/*.json")):
-        artifact = json.loads(file.read_text())
-        metadata = artifact.get("metadata") or {}
-        target = metadata.get("settings", {}).get("compilationTarget")
-        if not target:
-            continue
-        ((source, name),) = target.items()
+    for source, entry in sorted(record["files"].items()):
         if not source.startswith("contracts/") or not (root / source).is_file():
             continue
-        if name in types:
-            sys.exit(f"forge2ape: two contracts are called {name}: {types[name]['sourceId']} and {source}")
-        types[name] = {
-            "contractName": name,
-            "sourceId": source,
-            "abi": artifact["abi"],
-            "deploymentBytecode": {"bytecode": artifact["bytecode"]["object"]},
-            "runtimeBytecode": {"bytecode": artifact["deployedBytecode"]["object"]},
-            "sourcemap": artifact["deployedBytecode"].get("sourceMap") or "",
-            "devdoc": metadata.get("output", {}).get("devdoc"),
-            "userdoc": metadata.get("output", {}).get("userdoc"),
-        }
+        for name, versions in entry["artifacts"].items():
+            paths = {built["path"] for profiles in versions.values() for built in profiles.values()}
+            if name in types:
+                sys.exit(f"forge2ape: two contracts are called {name}: {types[name]['sourceId']} and {source}")
+            if len(paths) != 1:
+                sys.exit(f"forge2ape: {name} was compiled in several ways: {sorted(paths)}; run `make clean`")
+            types[name] = contract_type(name, source, root / "out" / paths.pop())
     return types
+
+
+def contract_type(name: str, source: str, file: Path) -> dict[str, Any]:
+    artifact = json.loads(file.read_text())
+    documentation = artifact["metadata"]["output"]
+    return {
+        "contractName": name,
+        "sourceId": source,
+        "abi": artifact["abi"],
+        "deploymentBytecode": {"bytecode": artifact["bytecode"]["object"]},
+        "runtimeBytecode": {"bytecode": artifact["deployedBytecode"]["object"]},
+        "sourcemap": artifact["deployedBytecode"].get("sourceMap") or "",
+        "devdoc": documentation.get("devdoc"),
+        "userdoc": documentation.get("userdoc"),
+    }
 
 
 def main(root: Path = ROOT) -> None:
