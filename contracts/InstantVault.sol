@@ -1,0 +1,459 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+import {IERC165} from "@openzeppelin/contracts/utils/introspection/IERC165.sol";
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {IERC7575} from "interfaces/IERC7575.sol";
+import {IInstantVault} from "interfaces/IInstantVault.sol";
+import {ILeveragedVault} from "interfaces/ILeveragedVault.sol";
+import {IPerpAdapter} from "interfaces/IPerpAdapter.sol";
+import {LeveragedVault} from "contracts/LeveragedVault.sol";
+import {LeverageMath, VIRTUAL, WAD} from "contracts/libraries/LeverageMath.sol";
+import {RebalancePolicy} from "contracts/libraries/RebalancePolicy.sol";
+
+/// @title A leveraged vault on a venue that fills in the same transaction.
+/// @notice Whoever moves the fund pays for the move (E-2): an entrant gets shares for what is left of the deposit after
+/// the actual fill, a leaver gets a share of the cash and the proceeds of the actual fill.
+/// @custom:stop As LeveragedVault.
+contract InstantVault is LeveragedVault, IInstantVault {
+    using LeverageMath for int256;
+    using RebalancePolicy for Policy;
+    using SafeCast for int256;
+    using SafeCast for uint256;
+    using SafeERC20 for IERC20;
+
+    /// @dev What an entrant brings and buys. In assets: `assets = fee + margin`.
+    struct Entry {
+        uint256 assets;
+        uint256 fee;
+        uint256 margin;
+        int256 sizeDelta;
+    }
+
+    /// @dev Rounds that `withdraw` may take to find its shares; two or three are usual.
+    uint256 private constant MAX_ROUNDS = 12;
+
+    constructor(Config memory config) LeveragedVault(config) {}
+
+    /* VIEWS */
+
+    /// @inheritdoc IERC7575
+    function asset() external view returns (address) {
+        return _asset;
+    }
+
+    /// @inheritdoc IERC7575
+    function share() external view returns (address) {
+        return address(token);
+    }
+
+    /// @notice ERC-165: ERC-7575 vaults answer 0x2f0a18c5.
+    function supportsInterface(bytes4 id) external pure returns (bool) {
+        return id == 0x2f0a18c5 || id == type(IERC165).interfaceId;
+    }
+
+    /// @inheritdoc IERC7575
+    function totalAssets() external view nonReentrantView returns (uint256) {
+        return _held(_now());
+    }
+
+    /// @inheritdoc IERC7575
+    function convertToShares(uint256 assets) external view nonReentrantView returns (uint256) {
+        State memory s = _now();
+        return LeverageMath.toSharesDown(assets * _scale, s.equity, s.supply);
+    }
+
+    /// @inheritdoc IERC7575
+    function convertToAssets(uint256 shares) external view nonReentrantView returns (uint256) {
+        return shares * _nav(_now()) / WAD / _scale;
+    }
+
+    /// @inheritdoc IERC7575
+    function previewDeposit(uint256 assets) public view nonReentrantView returns (uint256) {
+        State memory s = _now();
+        Entry memory e = _planDeposit(s, assets);
+        return _sharesFor(s, e.margin, adapter.quote(e.sizeDelta));
+    }
+
+    /// @inheritdoc IERC7575
+    function previewMint(uint256 shares) external view nonReentrantView returns (uint256) {
+        return _planMint(_now(), shares).assets;
+    }
+
+    /// @inheritdoc IERC7575
+    function previewWithdraw(uint256 assets) external view nonReentrantView returns (uint256) {
+        return _sharesToPay(_atMark(), LeverageMath.grossUp(assets, _fees.burn));
+    }
+
+    /// @inheritdoc IERC7575
+    function previewRedeem(uint256 shares) public view nonReentrantView returns (uint256) {
+        State memory s = _atMark();
+        if (shares == 0 || s.supply == 0) return 0;
+        uint256 paid = _floor(_proceeds(s, shares));
+        return paid - LeverageMath.feeUp(paid, _fees.burn);
+    }
+
+    /// @inheritdoc IERC7575
+    /// @dev Zero while minting is stopped for any reason, a bad price among them.
+    function maxDeposit(address) public view returns (uint256) {
+        try this.room() returns (uint256 assets) {
+            return assets;
+        } catch {
+            return 0;
+        }
+    }
+
+    /// @inheritdoc IERC7575
+    function maxMint(address receiver) external view returns (uint256) {
+        try this.previewDeposit(maxDeposit(receiver)) returns (uint256 shares) {
+            return shares;
+        } catch {
+            return 0;
+        }
+    }
+
+    /// @inheritdoc IERC7575
+    function maxWithdraw(address owner) external view returns (uint256) {
+        try this.previewRedeem(token.balanceOf(owner)) returns (uint256 assets) {
+            return assets;
+        } catch {
+            return 0;
+        }
+    }
+
+    /// @inheritdoc IERC7575
+    function maxRedeem(address owner) external view returns (uint256) {
+        return token.balanceOf(owner);
+    }
+
+    /// @notice Largest deposit that the caps allow now, in assets; reverts with the reason when none is allowed.
+    function room() external view nonReentrantView returns (uint256) {
+        (State memory s,,) = _project(oracle.priceNear(adapter.price()));
+        _requireOpen(s, 0);
+        uint256 left = Math.min(_caps.daily - mintedToday(), _caps.total - _held(s));
+        return left == 0 ? 0 : left - LeverageMath.feeUp(left, _fees.mint);
+    }
+
+    /* ENTER AND LEAVE */
+
+    /// @inheritdoc IERC7575
+    function deposit(uint256 assets, address receiver) external returns (uint256 shares) {
+        (, shares) = _enter(assets, 0, receiver);
+    }
+
+    /// @inheritdoc IInstantVault
+    function deposit(uint256 assets, address receiver, uint256 minShares, uint256 deadline)
+        external
+        returns (uint256 shares)
+    {
+        _requireBefore(deadline);
+        (, shares) = _enter(assets, 0, receiver);
+        require(shares >= minShares, TooFewShares(shares, minShares));
+    }
+
+    /// @inheritdoc IERC7575
+    function mint(uint256 shares, address receiver) external returns (uint256 assets) {
+        (assets,) = _enter(0, shares, receiver);
+    }
+
+    /// @inheritdoc IInstantVault
+    function mint(uint256 shares, address receiver, uint256 maxAssets, uint256 deadline)
+        external
+        returns (uint256 assets)
+    {
+        _requireBefore(deadline);
+        (assets,) = _enter(0, shares, receiver);
+        require(assets <= maxAssets, TooManyAssets(assets, maxAssets));
+    }
+
+    /// @inheritdoc IERC7575
+    function withdraw(uint256 assets, address receiver, address owner) external returns (uint256 shares) {
+        (, shares) = _leave(assets, 0, receiver, owner);
+    }
+
+    /// @inheritdoc IInstantVault
+    function withdraw(uint256 assets, address receiver, address owner, uint256 maxShares, uint256 deadline)
+        external
+        returns (uint256 shares)
+    {
+        _requireBefore(deadline);
+        (, shares) = _leave(assets, 0, receiver, owner);
+        require(shares <= maxShares, TooManyShares(shares, maxShares));
+    }
+
+    /// @inheritdoc IERC7575
+    function redeem(uint256 shares, address receiver, address owner) external returns (uint256 assets) {
+        (assets,) = _leave(0, shares, receiver, owner);
+    }
+
+    /// @inheritdoc IInstantVault
+    function redeem(uint256 shares, address receiver, address owner, uint256 minAssets, uint256 deadline)
+        external
+        returns (uint256 assets)
+    {
+        _requireBefore(deadline);
+        (assets,) = _leave(0, shares, receiver, owner);
+        require(assets >= minAssets, TooFewAssets(assets, minAssets));
+    }
+
+    /// @dev E-2, enter. Exactly one of `assets` and `shares` is given, the other is 0.
+    function _enter(uint256 assets, uint256 shares, address receiver)
+        private
+        nonReentrant
+        returns (uint256, uint256)
+    {
+        require(assets > 0 || shares > 0, ZeroAmount());
+        uint256 price = oracle.priceNear(adapter.price());
+        (State memory s, Attribution memory lines) = _accrue(price);
+        Entry memory e = assets > 0 ? _planDeposit(s, assets) : _planMint(s, shares);
+        _requireOpen(s, e.margin);
+
+        _countMinted(e.margin);
+        _pull(e);
+        // The price limit binds the venue's price after the trade too, so it is near the index before and at the fill.
+        IPerpAdapter.Fill memory fill = adapter.adjust(
+            e.sizeDelta, e.margin, LeverageMath.worstPrice(price, e.sizeDelta, oracle.maxDeviation())
+        );
+        require(fill.size == e.sizeDelta, PartialFill(fill.size, e.sizeDelta));
+
+        uint256 bought = _sharesFor(s, e.margin, fill);
+        require(bought > 0 && bought >= shares, TooFewShares(bought, shares));
+        if (shares == 0) shares = bought;
+
+        if (s.supply == 0) _rebalancing = Rebalancing(price.toUint128(), uint40(block.timestamp), Trigger.NONE, false);
+        s.supply += shares;
+        s.size += fill.size;
+        s.cash += int256(e.margin * _scale) + fill.cash;
+        s.equity = LeverageMath.equity(s.cash, s.size, price);
+        int256 cost = LeverageMath.costOf(fill.size, fill.cash, price);
+        if (cost < 0) lines.slippage += _perShare(-cost, s.supply).toInt128();
+        _book(s, lines);
+
+        emit Deposit({sender: msg.sender, owner: receiver, assets: e.assets, shares: shares});
+        token.mint(receiver, shares);
+        return (e.assets, shares);
+    }
+
+    /// @dev E-2, leave. Exactly one of `assets` and `shares` is given, the other is 0. The index price cancels, so the
+    /// last booked one serves the ledger and no oracle is asked (I-11).
+    function _leave(uint256 assets, uint256 shares, address receiver, address owner)
+        private
+        nonReentrant
+        returns (uint256, uint256)
+    {
+        require(assets > 0 || shares > 0, ZeroAmount());
+        (State memory s, Attribution memory lines) = _accrue(_mark.price);
+        uint256 paid = LeverageMath.grossUp(assets, _fees.burn);
+        if (shares == 0) shares = _sharesToPay(s, paid);
+        token.burn(msg.sender, owner, shares);
+
+        IPerpAdapter.Fill memory fill = _close(s, shares);
+        uint256 proceeds = _floor(LeverageMath.portionDown(s.cash, shares, s.supply) + fill.cash);
+        if (assets == 0) {
+            paid = proceeds;
+            assets = paid - LeverageMath.feeUp(paid, _fees.burn);
+            require(assets > 0 || _status.isRuined, ZeroAmount());
+        } else {
+            require(proceeds >= paid, TooFewAssets(proceeds, paid));
+        }
+
+        s.supply -= shares;
+        s.size += fill.size;
+        s.cash += fill.cash - int256(paid * _scale);
+        s.equity = LeverageMath.equity(s.cash, s.size, s.price);
+        feesOwed += paid - assets;
+        _book(s, lines);
+
+        emit Withdraw({sender: msg.sender, receiver: receiver, owner: owner, assets: assets, shares: shares});
+        if (paid > 0) {
+            adapter.withdraw(paid, address(this));
+            IERC20(_asset).safeTransfer(receiver, assets);
+        }
+        return (assets, shares);
+    }
+
+    /* REBALANCE */
+
+    /// @inheritdoc ILeveragedVault
+    function rebalance() external nonReentrant returns (Trigger trigger, int256 size) {
+        uint256 price = oracle.price();
+        (State memory s, Attribution memory lines) = _accrue(price);
+        require(!_status.isRuined, VaultRuined());
+        require(s.supply == 0 || s.equity > 0, Underwater(s.equity));
+        int256 before = _leverage(s);
+        Policy memory p = _policy;
+        trigger = s.supply == 0 ? Trigger.NONE : _due(p, s, msg.sender);
+        require(trigger != Trigger.NONE, NothingDue(before, target));
+
+        int256 wanted = _planRebalance(p, s);
+        uint256 slippage = trigger == Trigger.EMERGENCY ? p.emergencySlippage : p.maxSlippage;
+        IPerpAdapter.Fill memory fill = adapter.adjust(wanted, 0, LeverageMath.worstPrice(price, wanted, slippage));
+        require(fill.size != 0, NothingFilled(wanted));
+
+        s.size += fill.size;
+        s.cash += fill.cash;
+        s.equity = LeverageMath.equity(s.cash, s.size, price);
+        int256 slip = LeverageMath.costOf(fill.size, fill.cash, price) - int256(fill.fee);
+        lines.venueFee -= _perShare(int256(fill.fee), s.supply).toInt128();
+        lines.slippage -= _perShare(slip, s.supply).toInt128();
+        uint256 tipShares = _tip(p, s, lines, trigger);
+
+        int256 reached = _leverage(s);
+        bool isDone = uint256((reached - target).abs()) <= p.tolerance;
+        _rebalancing = Rebalancing(
+            price.toUint128(), uint40(block.timestamp), isDone ? Trigger.NONE : trigger, wanted > 0
+        );
+        _book(s, lines);
+        emit Rebalanced({
+            trigger: trigger,
+            caller: msg.sender,
+            size: fill.size,
+            price: price,
+            leverageBefore: before,
+            leverageAfter: reached,
+            fee: fill.fee,
+            slippage: slip,
+            tipShares: tipShares
+        });
+        return (trigger, fill.size);
+    }
+
+    /// @dev E-6: to the target, net of its own cost, cut to a chunk. Raising leverage needs a price that the venue
+    /// confirms and no pause (E-1, E-7).
+    function _planRebalance(Policy memory p, State memory s) private view returns (int256 sizeDelta) {
+        sizeDelta = p.chunk(LeverageMath.sizeToLeverage(target, s.equity, s.size, s.price), s.price);
+        if ((sizeDelta > 0) == (target > 0)) {
+            _requireNotPaused();
+            oracle.priceNear(adapter.price());
+        }
+        int256 cost = _cost(adapter.quote(sizeDelta), s.price);
+        sizeDelta = p.chunk(LeverageMath.sizeNetOfCost(sizeDelta, s.price, target, cost), s.price);
+        uint256 notional = uint256(LeverageMath.notional(sizeDelta, s.price).abs());
+        require(notional >= p.minNotional, TradeTooSmall(notional, p.minNotional));
+    }
+
+    /// @dev A late scheduled rebalance pays its caller in shares, once per slot, at most a ten-thousandth of equity.
+    function _tip(Policy memory p, State memory s, Attribution memory lines, Trigger trigger)
+        private
+        returns (uint256 tipShares)
+    {
+        if (trigger != Trigger.SCHEDULED || _rebalancing.time >= p.slotStart(block.timestamp)) return 0;
+        uint256 value = LeverageMath.tip(p.lateness(block.timestamp), p.tipRate, p.tipCap);
+        value = Math.min(value, uint256(s.equity) / TIP_SHARE);
+        tipShares = LeverageMath.toSharesDown(value, s.equity, s.supply);
+        if (tipShares == 0) return 0;
+        uint256 before = _nav(s);
+        s.supply += tipShares;
+        lines.venueFee -= int256(before - _nav(s)).toInt128();
+        token.mint(msg.sender, tipShares);
+    }
+
+    /* INTERNALS */
+
+    /// @dev At the price of the last booking: for those who leave.
+    function _atMark() private view returns (State memory s) {
+        (s,,) = _project(_mark.price);
+    }
+
+    /// @dev Leverage at which an entrant joins: the fund's own, or the target when it is empty.
+    function _entryLeverage(State memory s) private view returns (int256) {
+        return s.supply == 0 ? target : _leverage(s);
+    }
+
+    /// @dev Size on what the deposit really adds: net of the cost of its own trade.
+    function _planDeposit(State memory s, uint256 assets) private view returns (Entry memory e) {
+        e.assets = assets;
+        e.fee = LeverageMath.feeUp(assets, _fees.mint);
+        e.margin = assets - e.fee;
+        int256 leverage_ = _entryLeverage(s);
+        int256 sizeDelta = LeverageMath.sizeToLeverage(leverage_, int256(e.margin * _scale), 0, s.price);
+        if (sizeDelta == 0) return e;
+        int256 cost = _costToEntrant(adapter.quote(sizeDelta), s.price);
+        e.sizeDelta = LeverageMath.sizeNetOfCost(sizeDelta, s.price, leverage_, cost);
+    }
+
+    function _planMint(State memory s, uint256 shares) private view returns (Entry memory e) {
+        uint256 net = LeverageMath.toNetUp(shares, s.equity, s.supply);
+        e.sizeDelta = LeverageMath.sizeToLeverage(_entryLeverage(s), int256(net), 0, s.price);
+        uint256 cost = uint256(_costToEntrant(adapter.quote(e.sizeDelta), s.price));
+        e.margin = Math.ceilDiv(net + cost, _scale);
+        e.assets = LeverageMath.grossUp(e.margin, _fees.mint);
+        e.fee = e.assets - e.margin;
+    }
+
+    function _sharesFor(State memory s, uint256 margin, IPerpAdapter.Fill memory fill) private view returns (uint256) {
+        uint256 cost = uint256(_costToEntrant(fill, s.price));
+        uint256 brought = margin * _scale;
+        require(cost < brought, CostExceedsDeposit(cost, brought));
+        return LeverageMath.toSharesDown(brought - cost, s.equity, s.supply);
+    }
+
+    /// @dev A fill better than the index belongs to the whole fund, never to the entrant.
+    function _costToEntrant(IPerpAdapter.Fill memory fill, uint256 price) private pure returns (int256) {
+        int256 cost = _cost(fill, price);
+        return cost > 0 ? cost : int256(0);
+    }
+
+    function _cost(IPerpAdapter.Fill memory fill, uint256 price) private pure returns (int256) {
+        return LeverageMath.costOf(fill.size, fill.cash, price);
+    }
+
+    /// @dev Close a leaver's part of the position. A ruined vault whose position is worth less than nothing has
+    /// nothing to close: the venue bears that.
+    function _close(State memory s, uint256 shares) private returns (IPerpAdapter.Fill memory fill) {
+        int256 sizeDelta = -LeverageMath.portion(s.size, shares, s.supply);
+        if (sizeDelta == 0 || (_status.isRuined && _proceeds(s, shares) <= 0)) return fill;
+        fill = adapter.adjust(sizeDelta, 0, 0);
+        require(fill.size == sizeDelta, PartialFill(fill.size, sizeDelta));
+    }
+
+    /// @dev What `shares` would be paid, WAD, before the burn fee.
+    function _proceeds(State memory s, uint256 shares) private view returns (int256) {
+        int256 sizeDelta = -LeverageMath.portion(s.size, shares, s.supply);
+        int256 cash = LeverageMath.portionDown(s.cash, shares, s.supply);
+        return sizeDelta == 0 ? cash : cash + adapter.quote(sizeDelta).cash;
+    }
+
+    /// @dev The shares whose proceeds cover `paid` assets, found from below: a larger exit moves the venue further.
+    function _sharesToPay(State memory s, uint256 paid) private view returns (uint256 shares) {
+        int256 wanted = int256(paid * _scale);
+        int256 whole = LeverageMath.equity(s.cash, s.size, adapter.price());
+        if (s.supply == 0 || whole <= 0) revert TooFewAssets(0, paid);
+        shares = Math.min(Math.ceilDiv(uint256(wanted) * s.supply, uint256(whole)), s.supply);
+        int256 got = _proceeds(s, shares);
+        for (uint256 i = 0; got < wanted && shares < s.supply && i < MAX_ROUNDS; ++i) {
+            require(got > 0, TooFewAssets(0, paid));
+            shares = Math.min(Math.ceilDiv(shares * uint256(wanted), uint256(got)) + 1, s.supply);
+            got = _proceeds(s, shares);
+        }
+        require(got >= wanted, TooFewAssets(_floor(got), paid));
+    }
+
+    /// @dev WAD to assets, down; nothing for a debt.
+    function _floor(int256 value) private view returns (uint256) {
+        return value > 0 ? uint256(value) / _scale : 0;
+    }
+
+    function _perShare(int256 value, uint256 supply) private pure returns (int256) {
+        return value * int256(WAD) / int256(supply + VIRTUAL);
+    }
+
+    /// @dev The margin goes straight to the adapter, the fee stays here. A token that takes a cut is refused.
+    function _pull(Entry memory e) private {
+        IERC20 token_ = IERC20(_asset);
+        uint256 held = token_.balanceOf(address(adapter));
+        token_.safeTransferFrom(msg.sender, address(adapter), e.margin);
+        uint256 got = token_.balanceOf(address(adapter)) - held;
+        require(got == e.margin, TransferShort(got, e.margin));
+        if (e.fee == 0) return;
+        feesOwed += e.fee;
+        token_.safeTransferFrom(msg.sender, address(this), e.fee);
+    }
+
+    function _requireBefore(uint256 deadline) private view {
+        require(block.timestamp <= deadline, DeadlinePassed(deadline, block.timestamp));
+    }
+}

@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+
+uint256 constant WAD = 1e18;
+
+/// @dev A millionth of a unit of collateral and of a share, held by nobody: nav starts at one, and to move it by a
+/// donation costs a million times what a rounded-down entrant can lose.
+uint256 constant VIRTUAL = 1e12;
+
+/// @dev Leverage of a position whose equity is not positive.
+int256 constant INFINITE_LEVERAGE = type(int128).max;
+
+/// @title Every formula of the protocol, pure. Its twin to the wei is leverage/leverage_math.py.
+/// @dev All amounts WAD unless named otherwise. Signed division truncates towards zero, as Solidity's does; where a
+/// formula can round either way its name says which. Overflow reverts: no cast here can wrap.
+library LeverageMath {
+    using LeverageMath for int256;
+    using SafeCast for int256;
+    using SafeCast for uint256;
+
+    /* VALUE */
+
+    /// @notice E-1: cash + size * price.
+    function equity(int256 cash, int256 size, uint256 price) internal pure returns (int256) {
+        return cash + notional(size, price);
+    }
+
+    /// @notice size * price, signed.
+    function notional(int256 size, uint256 price) internal pure returns (int256) {
+        return size * price.toInt256() / int256(WAD);
+    }
+
+    /// @notice Equity per share; 1 when there is no share, 0 when equity is not positive.
+    function nav(int256 equity_, uint256 supply) internal pure returns (uint256) {
+        if (supply == 0) return WAD;
+        if (equity_ <= 0) return 0;
+        return (uint256(equity_) + VIRTUAL) * WAD / (supply + VIRTUAL);
+    }
+
+    /// @notice Signed leverage; infinite in the position's direction when equity is not positive.
+    function leverage(int256 size, uint256 price, int256 equity_) internal pure returns (int256) {
+        if (size == 0) return 0;
+        if (equity_ <= 0) return size > 0 ? INFINITE_LEVERAGE : -INFINITE_LEVERAGE;
+        return notional(size, price) * int256(WAD) / equity_;
+    }
+
+    /* SHARES */
+
+    /// @notice E-2: shares for `net` of collateral that joined `equity_`. One for one when there is no share.
+    function toSharesDown(uint256 net, int256 equity_, uint256 supply) internal pure returns (uint256) {
+        if (supply == 0) return net;
+        return net * (supply + VIRTUAL) / (equity_.toUint256() + VIRTUAL);
+    }
+
+    /// @notice The least `net` for which `toSharesDown` gives `shares`.
+    function toNetUp(uint256 shares, int256 equity_, uint256 supply) internal pure returns (uint256) {
+        if (supply == 0) return shares;
+        return Math.ceilDiv(shares * (equity_.toUint256() + VIRTUAL), supply + VIRTUAL);
+    }
+
+    /// @notice `amount * shares / supply` towards minus infinity: what a leaver takes of a cash leg.
+    function portionDown(int256 amount, uint256 shares, uint256 supply) internal pure returns (int256) {
+        int256 product = amount * shares.toInt256();
+        int256 whole = supply.toInt256();
+        int256 quotient = product / whole;
+        return product < 0 && quotient * whole != product ? quotient - 1 : quotient;
+    }
+
+    /// @notice `size * shares / supply` towards zero: the part of the position a leaver closes.
+    function portion(int256 size, uint256 shares, uint256 supply) internal pure returns (int256) {
+        return size * shares.toInt256() / supply.toInt256();
+    }
+
+    /* TRADES */
+
+    /// @notice E-6 before its own cost: (leverage * equity - size * price) / price.
+    function sizeToLeverage(int256 leverage_, int256 equity_, int256 size, uint256 price)
+        internal
+        pure
+        returns (int256)
+    {
+        return leverage_ * equity_ / price.toInt256() - size;
+    }
+
+    /// @notice What a fill cost against the index: fees and a worse price; negative when it was better than the index.
+    function costOf(int256 size, int256 cash, uint256 price) internal pure returns (int256) {
+        return -(cash + notional(size, price));
+    }
+
+    /// @notice `sizeDelta` corrected for what it costs itself, so that leverage is `leverage_` after the cost is paid.
+    /// @dev With cost proportional to size: d * n / (n + leverage * cost), n = d * price. When the cost would turn the
+    /// direction round, the uncorrected size is returned.
+    function sizeNetOfCost(int256 sizeDelta, uint256 price, int256 leverage_, int256 cost)
+        internal
+        pure
+        returns (int256)
+    {
+        int256 traded = notional(sizeDelta, price);
+        int256 corrected = traded + leverage_ * cost / int256(WAD);
+        if (corrected == 0 || (corrected > 0) != (traded > 0)) return sizeDelta;
+        return sizeDelta * traded / corrected;
+    }
+
+    /// @notice Worst acceptable price of a trade, a fraction `slippage` from `price`.
+    function worstPrice(uint256 price, int256 sizeDelta, uint256 slippage) internal pure returns (uint256) {
+        return sizeDelta > 0 ? price * (WAD + slippage) / WAD : price * (WAD - slippage) / WAD;
+    }
+
+    /* FEES */
+
+    /// @notice E-4: a fee of `rate` on `amount`, any unit, rounded up.
+    function feeUp(uint256 amount, uint256 rate) internal pure returns (uint256) {
+        return Math.ceilDiv(amount * rate, WAD);
+    }
+
+    /// @notice The least gross amount that leaves `net` after `feeUp`.
+    function grossUp(uint256 net, uint256 rate) internal pure returns (uint256) {
+        return Math.ceilDiv(net * WAD, WAD - rate);
+    }
+
+    /// @notice E-4: shares that dilute holders by exp(-ratePerDay * days), the same for any pattern of calls (I-7).
+    function managementShares(uint256 supply, uint256 ratePerDay, uint256 elapsed) internal pure returns (uint256) {
+        return supply * expMinusOne(ratePerDay * elapsed / 1 days) / WAD;
+    }
+
+    /// @notice exp(x) - 1 by its series, x >= 0.
+    function expMinusOne(uint256 x) internal pure returns (uint256 sum) {
+        uint256 term = x;
+        for (uint256 n = 2; term > 0; ++n) {
+            sum += term;
+            term = term * x / (n * WAD);
+        }
+    }
+
+    /// @notice Tip for a scheduled rebalance `late` seconds after it was open to everybody.
+    function tip(uint256 late, uint256 rate, uint256 cap) internal pure returns (uint256) {
+        return Math.min(late * rate, cap);
+    }
+
+    /* GEOMETRY OF LEVERAGE */
+
+    /// @notice Leverage after the index moved by the fraction `move`: L(1+r)/(1+Lr); infinite past ruin.
+    function drifted(int256 leverage_, int256 move) internal pure returns (int256) {
+        int256 left = int256(WAD) + leverage_ * move / int256(WAD);
+        if (left <= 0) return leverage_ > 0 ? INFINITE_LEVERAGE : -INFINITE_LEVERAGE;
+        return leverage_ * (int256(WAD) + move) / left;
+    }
+
+    /// @notice Move of the index that takes `leverage_` to `edge`: (L-e)/(L(e-1)). +3x reaches 4x at -11.1 %, -3x at +6.7 %.
+    function moveTo(int256 leverage_, int256 edge) internal pure returns (int256) {
+        return (leverage_ - edge) * int256(WAD) / (leverage_ * (edge - int256(WAD)) / int256(WAD));
+    }
+
+    /// @notice Move of the index at which equity is `maintenance` of the notional: (m|L|-1)/(L-m|L|).
+    function moveToLiquidation(int256 leverage_, uint256 maintenance) internal pure returns (int256) {
+        int256 held = maintenance.toInt256() * leverage_.abs() / int256(WAD);
+        return (held - int256(WAD)) * int256(WAD) / (leverage_ - held);
+    }
+
+    function abs(int256 x) internal pure returns (int256) {
+        return x < 0 ? -x : x;
+    }
+}
