@@ -21,7 +21,6 @@ export APE_DATA_FOLDER := $(CURDIR)/.ape
 export SOLCX_BINARY_PATH := $(CURDIR)/.solc/front
 export MPLBACKEND := Agg
 export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
-export PYTHONWARNINGS ?= ignore::DeprecationWarning
 export FOUNDRY_DISABLE_NIGHTLY_WARNING := 1
 
 SOLIDITY := $(wildcard contracts interfaces forge)
@@ -118,5 +117,5 @@ shell: .solc/.stamp ## A shell in which ape, forge, anvil and cast are the proje
 clean: ## Remove what was built
 	rm -rf out cache .build .cache build .pytest_cache .mypy_cache .ruff_cache .hypothesis
 
-distclean: clean ## Remove what was installed, too
-	rm -rf .venv node_modules .solc .ape
+distclean: clean ## Remove what was installed, too (not .ape, where accounts may be)
+	rm -rf .venv node_modules .solc

@@ -1,6 +1,6 @@
 """Write Ape's manifest (.build/__local__.json) from forge's artifacts, so that Ape compiles nothing.
 
-Forge follows imports when a file changes; Ape's own incremental build does not, and would keep stale bytecode.
+Forge follows imports when a file changes; Ape's own incremental build does not, and keeps stale bytecode.
 """
 
 import json
@@ -13,7 +13,7 @@ ROOT = Path(__file__).resolve().parents[1]
 
 
 def contract_types(root: Path) -> dict[str, dict[str, Any]]:
-    """Every contract under contracts/, as forge's own record lists them (artifacts of removed ones stay in out/)."""
+    """Every contract under contracts/ in forge's own record: artifacts of removed ones stay in out/."""
     record = json.loads((root / "cache" / "solidity-files-cache.json").read_text())
     types: dict[str, dict[str, Any]] = {}
     for source, entry in sorted(record["files"].items()):
@@ -22,7 +22,9 @@ def contract_types(root: Path) -> dict[str, dict[str, Any]]:
         for name, versions in entry["artifacts"].items():
             paths = {built["path"] for profiles in versions.values() for built in profiles.values()}
             if name in types:
-                sys.exit(f"forge2ape: two contracts are called {name}: {types[name]['sourceId']} and {source}")
+                sys.exit(
+                    f"forge2ape: two contracts are called {name}: {types[name]['sourceId']} and {source}"
+                )
             if len(paths) != 1:
                 sys.exit(f"forge2ape: {name} was compiled in several ways: {sorted(paths)}; run `make clean`")
             types[name] = contract_type(name, source, root / "out" / paths.pop())

@@ -1,4 +1,4 @@
-"""Install the pinned native compiler where it can be downloaded; otherwise the npm build of the same version serves.
+"""Install the pinned native compiler where it can be downloaded; elsewhere the npm build serves.
 
 The version is the one package.json pins. bin/solc chooses between the two; Ape finds bin/solc through
 SOLCX_BINARY_PATH=.solc/front.
@@ -37,34 +37,46 @@ def attempt() -> None:
         download()
 
 
-def reported(solc: Path, **env: str) -> str:
-    run = subprocess.run([solc, "--version"], capture_output=True, text=True, env={**os.environ, **env})
+def reported(solc: Path) -> str:
+    try:
+        run = subprocess.run([solc, "--version"], capture_output=True, text=True)
+    except OSError as error:
+        return str(error)
     line = next((line for line in run.stdout.splitlines() if line.startswith("Version: ")), "")
     return line.removeprefix("Version: ") or run.stderr.strip() or "nothing"
+
+
+def is_pinned(solc: Path) -> bool:
+    return reported(solc).startswith(VERSION + "+")
 
 
 def main() -> None:
     binary = NATIVE / f"solc-v{VERSION}"
     NATIVE.mkdir(parents=True, exist_ok=True)
     FRONT.mkdir(parents=True, exist_ok=True)
-    link = FRONT / f"solc-v{VERSION}"
+    link = FRONT / binary.name
     link.unlink(missing_ok=True)
     link.symlink_to("../../bin/solc")
 
-    if not binary.exists():
+    if not is_pinned(binary):
+        binary.unlink(missing_ok=True)
         process = multiprocessing.get_context("spawn").Process(target=attempt, daemon=True)
         process.start()
         process.join(DOWNLOAD_SECONDS)
         if process.is_alive():
             process.kill()
             process.join()
-    if binary.exists() and not reported(binary).startswith(VERSION + "+"):
-        binary.unlink()  # Half a download, or another platform's file.
+    if not is_pinned(binary):
+        binary.unlink(missing_ok=True)  # Half a download, or made for another machine.
 
     version = reported(ROOT / "bin" / "solc")
-    if not version.startswith(VERSION + "+"):
+    if not is_pinned(ROOT / "bin" / "solc"):
         sys.exit(f"solc: bin/solc reports {version}, not {VERSION}")
-    kind = "native binary" if binary.exists() else "npm build (the native binary cannot be downloaded here; same bytecode)"
+    kind = (
+        "native binary"
+        if binary.exists()
+        else "npm build (no native binary can be downloaded here; the bytecode is the same)"
+    )
     print(f"solc {version}: {kind}")
 
 
