@@ -6,6 +6,7 @@ import re
 import shutil
 import stat
 import subprocess
+import sys
 import tomllib
 from pathlib import Path
 
@@ -170,12 +171,15 @@ def test_setup__native__is_kept_only_in_the_pinned_version(project, native, vers
     binary.parent.mkdir(parents=True)
     shutil.copy(native(version), binary)
 
+    offline = {**os.environ, "HTTPS_PROXY": "http://127.0.0.1:9"}
+
     run = subprocess.run(
-        [project / ".venv" / "bin" / "python", "tools/solc.py"], cwd=project, capture_output=True, text=True
+        [sys.executable, "tools/solc.py"], cwd=project, env=offline, capture_output=True, text=True
     )
 
     assert run.returncode == 0, run.stderr
-    assert ("native binary" in run.stdout.split(": ")[1][:13]) == kept == binary.exists()
+    assert run.stdout.split(": ")[1].startswith("native binary" if kept else "npm build")
+    assert binary.exists() == kept
 
 
 def test_settings__forge_and_ape__say_the_same():
@@ -222,7 +226,7 @@ def test_build__handed_to_ape__is_not_compiled_again(project, tmp_path):
     }
 
     run = subprocess.run(
-        [project / ".venv" / "bin" / "python", "-c", code],
+        [sys.executable, "-c", code],
         cwd=project,
         env=env,
         capture_output=True,

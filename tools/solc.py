@@ -69,15 +69,11 @@ def main() -> None:
     if not is_pinned(binary):
         binary.unlink(missing_ok=True)  # Half a download, or made for another machine.
 
-    version = reported(ROOT / "bin" / "solc")
-    if not is_pinned(ROOT / "bin" / "solc"):
-        sys.exit(f"solc: bin/solc reports {version}, not {VERSION}")
-    kind = (
-        "native binary"
-        if binary.exists()
-        else "npm build (no native binary can be downloaded here; the bytecode is the same)"
-    )
-    print(f"solc {version}: {kind}")
+    front = ROOT / "bin" / "solc"
+    if not is_pinned(front):
+        sys.exit(f"solc: bin/solc reports {reported(front)}, not {VERSION}")
+    npm = "npm build (no native binary can be downloaded here; the bytecode is the same)"
+    print(f"solc {reported(front)}: {'native binary' if binary.exists() else npm}")
 
 
 if __name__ == "__main__":
