@@ -10,6 +10,7 @@ import {IERC7575} from "interfaces/IERC7575.sol";
 import {IInstantVault} from "interfaces/IInstantVault.sol";
 import {ILeveragedVault} from "interfaces/ILeveragedVault.sol";
 import {IPerpAdapter} from "interfaces/IPerpAdapter.sol";
+import {IVaultTerms} from "interfaces/IVaultTerms.sol";
 import {LeveragedVault} from "contracts/LeveragedVault.sol";
 import {LeverageMath, VIRTUAL, WAD} from "contracts/libraries/LeverageMath.sol";
 import {RebalancePolicy} from "contracts/libraries/RebalancePolicy.sol";
@@ -20,7 +21,7 @@ import {RebalancePolicy} from "contracts/libraries/RebalancePolicy.sol";
 /// @custom:stop As LeveragedVault.
 contract InstantVault is LeveragedVault, IInstantVault {
     using LeverageMath for int256;
-    using RebalancePolicy for Policy;
+    using RebalancePolicy for IVaultTerms.Policy;
     using SafeCast for int256;
     using SafeCast for uint256;
     using SafeERC20 for IERC20;
@@ -85,7 +86,8 @@ contract InstantVault is LeveragedVault, IInstantVault {
 
     /// @inheritdoc IERC7575
     function previewWithdraw(uint256 assets) external view nonReentrantView returns (uint256) {
-        return _sharesToPay(_atMark(), LeverageMath.grossUp(assets, _fees.burn));
+        State memory s = _atMark();
+        return _sharesToPay(s, LeverageMath.grossUp(assets, s.burnFee));
     }
 
     /// @inheritdoc IERC7575
@@ -93,7 +95,7 @@ contract InstantVault is LeveragedVault, IInstantVault {
         State memory s = _atMark();
         if (shares == 0 || s.supply == 0) return 0;
         uint256 paid = _floor(_proceeds(s, shares));
-        return paid - LeverageMath.feeUp(paid, _fees.burn);
+        return paid - LeverageMath.feeUp(paid, s.burnFee);
     }
 
     /// @inheritdoc IERC7575
@@ -132,9 +134,7 @@ contract InstantVault is LeveragedVault, IInstantVault {
     /// @notice Largest deposit that the caps allow now, in assets; reverts with the reason when none is allowed.
     function room() external view nonReentrantView returns (uint256) {
         (State memory s,,) = _project(oracle.priceNear(adapter.price()));
-        _requireOpen(s, 0);
-        uint256 left = Math.min(_caps.daily - mintedToday(), _caps.total - _held(s));
-        return left == 0 ? 0 : left - LeverageMath.feeUp(left, _fees.mint);
+        return _requireOpen(s, 0);
     }
 
     /* ENTER AND LEAVE */
@@ -200,11 +200,7 @@ contract InstantVault is LeveragedVault, IInstantVault {
     }
 
     /// @dev E-2, enter. Exactly one of `assets` and `shares` is given, the other is 0.
-    function _enter(uint256 assets, uint256 shares, address receiver)
-        private
-        nonReentrant
-        returns (uint256, uint256)
-    {
+    function _enter(uint256 assets, uint256 shares, address receiver) private nonReentrant returns (uint256, uint256) {
         require(assets > 0 || shares > 0, ZeroAmount());
         uint256 price = oracle.priceNear(adapter.price());
         (State memory s, Attribution memory lines) = _accrue(price);
@@ -214,9 +210,8 @@ contract InstantVault is LeveragedVault, IInstantVault {
         _countMinted(e.margin);
         _pull(e);
         // The price limit binds the venue's price after the trade too, so it is near the index before and at the fill.
-        IPerpAdapter.Fill memory fill = adapter.adjust(
-            e.sizeDelta, e.margin, LeverageMath.worstPrice(price, e.sizeDelta, oracle.maxDeviation())
-        );
+        IPerpAdapter.Fill memory fill =
+            adapter.adjust(e.sizeDelta, e.margin, LeverageMath.worstPrice(price, e.sizeDelta, oracle.maxDeviation()));
         require(fill.size == e.sizeDelta, PartialFill(fill.size, e.sizeDelta));
 
         uint256 bought = _sharesFor(s, e.margin, fill);
@@ -246,7 +241,7 @@ contract InstantVault is LeveragedVault, IInstantVault {
     {
         require(assets > 0 || shares > 0, ZeroAmount());
         (State memory s, Attribution memory lines) = _accrue(_mark.price);
-        uint256 paid = LeverageMath.grossUp(assets, _fees.burn);
+        uint256 paid = LeverageMath.grossUp(assets, s.burnFee);
         if (shares == 0) shares = _sharesToPay(s, paid);
         token.burn(msg.sender, owner, shares);
 
@@ -254,7 +249,7 @@ contract InstantVault is LeveragedVault, IInstantVault {
         uint256 proceeds = _floor(LeverageMath.portionDown(s.cash, shares, s.supply) + fill.cash);
         if (assets == 0) {
             paid = proceeds;
-            assets = paid - LeverageMath.feeUp(paid, _fees.burn);
+            assets = paid - LeverageMath.feeUp(paid, s.burnFee);
             require(assets > 0 || _status.isRuined, ZeroAmount());
         } else {
             require(proceeds >= paid, TooFewAssets(proceeds, paid));
@@ -284,7 +279,7 @@ contract InstantVault is LeveragedVault, IInstantVault {
         require(!_status.isRuined, VaultRuined());
         require(s.supply == 0 || s.equity > 0, Underwater(s.equity));
         int256 before = _leverage(s);
-        Policy memory p = _policy;
+        IVaultTerms.Policy memory p = terms.policy();
         trigger = s.supply == 0 ? Trigger.NONE : _due(p, s, msg.sender);
         require(trigger != Trigger.NONE, NothingDue(before, target));
 
@@ -303,9 +298,8 @@ contract InstantVault is LeveragedVault, IInstantVault {
 
         int256 reached = _leverage(s);
         bool isDone = uint256((reached - target).abs()) <= p.tolerance;
-        _rebalancing = Rebalancing(
-            price.toUint128(), uint40(block.timestamp), isDone ? Trigger.NONE : trigger, wanted > 0
-        );
+        _rebalancing =
+            Rebalancing(price.toUint128(), uint40(block.timestamp), isDone ? Trigger.NONE : trigger, wanted > 0);
         _book(s, lines);
         emit Rebalanced({
             trigger: trigger,
@@ -323,10 +317,11 @@ contract InstantVault is LeveragedVault, IInstantVault {
 
     /// @dev E-6: to the target, net of its own cost, cut to a chunk. Raising leverage needs a price that the venue
     /// confirms and no pause (E-1, E-7).
-    function _planRebalance(Policy memory p, State memory s) private view returns (int256 sizeDelta) {
+    function _planRebalance(IVaultTerms.Policy memory p, State memory s) private view returns (int256 sizeDelta) {
         sizeDelta = p.chunk(LeverageMath.sizeToLeverage(target, s.equity, s.size, s.price), s.price);
         if ((sizeDelta > 0) == (target > 0)) {
-            _requireNotPaused();
+            uint256 pausedUntil = terms.pausedUntil();
+            require(block.timestamp >= pausedUntil, MintsPaused(pausedUntil));
             oracle.priceNear(adapter.price());
         }
         int256 cost = _cost(adapter.quote(sizeDelta), s.price);
@@ -336,7 +331,7 @@ contract InstantVault is LeveragedVault, IInstantVault {
     }
 
     /// @dev A late scheduled rebalance pays its caller in shares, once per slot, at most a ten-thousandth of equity.
-    function _tip(Policy memory p, State memory s, Attribution memory lines, Trigger trigger)
+    function _tip(IVaultTerms.Policy memory p, State memory s, Attribution memory lines, Trigger trigger)
         private
         returns (uint256 tipShares)
     {
@@ -366,7 +361,7 @@ contract InstantVault is LeveragedVault, IInstantVault {
     /// @dev Size on what the deposit really adds: net of the cost of its own trade.
     function _planDeposit(State memory s, uint256 assets) private view returns (Entry memory e) {
         e.assets = assets;
-        e.fee = LeverageMath.feeUp(assets, _fees.mint);
+        e.fee = LeverageMath.feeUp(assets, s.mintFee);
         e.margin = assets - e.fee;
         int256 leverage_ = _entryLeverage(s);
         int256 sizeDelta = LeverageMath.sizeToLeverage(leverage_, int256(e.margin * _scale), 0, s.price);
@@ -380,7 +375,7 @@ contract InstantVault is LeveragedVault, IInstantVault {
         e.sizeDelta = LeverageMath.sizeToLeverage(_entryLeverage(s), int256(net), 0, s.price);
         uint256 cost = uint256(_costToEntrant(adapter.quote(e.sizeDelta), s.price));
         e.margin = Math.ceilDiv(net + cost, _scale);
-        e.assets = LeverageMath.grossUp(e.margin, _fees.mint);
+        e.assets = LeverageMath.grossUp(e.margin, s.mintFee);
         e.fee = e.assets - e.margin;
     }
 

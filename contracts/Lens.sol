@@ -14,7 +14,7 @@ contract Lens is ILens {
             list[i].vault = vaults[i];
             try ILeveragedVault(vaults[i]).snapshot() returns (ILeveragedVault.Snapshot memory snapshot) {
                 list[i].snapshot = snapshot;
-                list[i].policy = ILeveragedVault(vaults[i]).policy();
+                list[i].policy = ILeveragedVault(vaults[i]).terms().policy();
             } catch (bytes memory failure) {
                 list[i].failure = failure;
             }

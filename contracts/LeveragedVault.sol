@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
-import {IAccessManager} from "@openzeppelin/contracts/access/manager/IAccessManager.sol";
-import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {IERC20Metadata} from "@openzeppelin/contracts/token/ERC20/extensions/IERC20Metadata.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
@@ -13,21 +11,21 @@ import {ILeveragedToken} from "interfaces/ILeveragedToken.sol";
 import {ILeveragedVault} from "interfaces/ILeveragedVault.sol";
 import {IPerpAdapter} from "interfaces/IPerpAdapter.sol";
 import {IPriceOracle} from "interfaces/IPriceOracle.sol";
-import {GUARDIAN_ROLE, KEEPER_ROLE} from "contracts/Authority.sol";
+import {IVaultTerms} from "interfaces/IVaultTerms.sol";
 import {LeveragedToken} from "contracts/LeveragedToken.sol";
 import {LeverageMath, VIRTUAL, WAD} from "contracts/libraries/LeverageMath.sol";
-import {PolicyBounds} from "contracts/libraries/PolicyBounds.sol";
 import {RebalancePolicy} from "contracts/libraries/RebalancePolicy.sol";
+import {VaultTerms} from "contracts/VaultTerms.sol";
 
 /// @title What every leveraged vault does alike: value, fees, ledger, policy, roles, ruin. How shares come and go is
 /// left to InstantVault and its siblings.
 /// @dev State-changing functions keep one rhythm: accrue, snapshot, compute, require, write, emit, interact. Where the
 /// venue's fill must be known before the rest can be written, the call stands earlier, under the reentrancy guard.
-/// @custom:stop The guardian stops mints and leverage-increasing trades for at most MAX_PAUSE, once until the timelock
+/// @custom:stop Through its terms: the guardian stops mints and leverage-increasing trades for at most MAX_PAUSE, once until the timelock
 /// rearms. Burns and de-leveraging cannot be stopped.
-abstract contract LeveragedVault is ILeveragedVault, AccessManaged, ReentrancyGuardTransient {
+abstract contract LeveragedVault is ILeveragedVault, ReentrancyGuardTransient {
     using LeverageMath for int256;
-    using RebalancePolicy for Policy;
+    using RebalancePolicy for IVaultTerms.Policy;
     using SafeCast for uint256;
     using SafeCast for int256;
     using SafeERC20 for IERC20;
@@ -40,9 +38,9 @@ abstract contract LeveragedVault is ILeveragedVault, AccessManaged, ReentrancyGu
         address oracle;
         address authority;
         address treasury;
-        Policy policy;
-        Fees fees;
-        Caps caps;
+        IVaultTerms.Policy policy;
+        IVaultTerms.Fees fees;
+        IVaultTerms.Caps caps;
     }
 
     /// @dev The vault at one price at one moment; supply includes the management fee up to it.
@@ -52,46 +50,47 @@ abstract contract LeveragedVault is ILeveragedVault, AccessManaged, ReentrancyGu
         int256 cash;
         int256 equity;
         uint256 supply;
+        uint256 mintFee;
+        uint256 burnFee;
+    }
+
+    /// @dev A management fee that is due, and where the integral of its rate stands.
+    struct Due {
+        uint256 shares;
+        uint256 managementIntegral;
+        address treasury;
     }
 
     /// @dev Small facts that change together, in one slot.
     struct Status {
-        uint40 accruedAt;
-        uint40 pausedUntil;
-        bool isPauseArmed;
+        uint88 managementIntegral;
         bool isRuined;
         uint32 mintDay;
         uint128 minted;
     }
 
-    uint256 public constant MAX_PAUSE = 7 days;
     /// @dev A tip never takes more than 1 bp of equity, however large its cap.
     uint256 internal constant TIP_SHARE = 10_000;
 
     ILeveragedToken public immutable token;
     IPerpAdapter public immutable adapter;
     IPriceOracle public immutable oracle;
+    IVaultTerms public immutable terms;
     int256 public immutable target;
     address internal immutable _asset;
     /// @dev WAD per base unit of the asset.
     uint256 internal immutable _scale;
 
-    /// @notice Receives the fees.
-    address public treasury;
     /// @notice Mint and burn fees held here, in assets, until collected. Never part of equity.
     uint256 public feesOwed;
     Status internal _status;
-    Fees internal _fees;
-    Caps internal _caps;
-    Policy internal _policy;
     /// @dev Last rebalance: the memory of the policy.
     Rebalancing internal _rebalancing;
     /// @dev Last booking: where the next change of nav is attributed from.
     Mark internal _mark;
     Attribution internal _attribution;
 
-    constructor(Config memory config) AccessManaged(config.authority) {
-        require(config.authority != address(0), ZeroAddress());
+    constructor(Config memory config) {
         uint256 gearing = uint256(config.target.abs());
         require(gearing >= WAD && gearing <= 5 * WAD, TargetOutOfRange(config.target));
         adapter = IPerpAdapter(config.adapter);
@@ -100,31 +99,14 @@ abstract contract LeveragedVault is ILeveragedVault, AccessManaged, ReentrancyGu
         _asset = adapter.asset();
         _scale = 10 ** (18 - IERC20Metadata(_asset).decimals());
         token = new LeveragedToken(config.name, config.symbol, _asset);
-        _status = Status(block.timestamp.toUint40(), 0, true, false, 0, 0);
+        terms = new VaultTerms(
+            config.authority, gearing, adapter.maxLeverage(), config.treasury, config.policy, config.fees, config.caps
+        );
         _mark.nav = uint128(WAD);
-        _setPolicy(config.policy);
-        _setFees(config.fees);
-        _setCaps(config.caps);
-        _setTreasury(config.treasury);
         adapter.bind();
     }
 
     /* VIEWS */
-
-    /// @inheritdoc ILeveragedVault
-    function policy() external view returns (Policy memory) {
-        return _policy;
-    }
-
-    /// @inheritdoc ILeveragedVault
-    function fees() external view returns (Fees memory) {
-        return _fees;
-    }
-
-    /// @inheritdoc ILeveragedVault
-    function caps() external view returns (Caps memory) {
-        return _caps;
-    }
 
     /// @inheritdoc ILeveragedVault
     function mark() external view returns (Mark memory) {
@@ -134,16 +116,6 @@ abstract contract LeveragedVault is ILeveragedVault, AccessManaged, ReentrancyGu
     /// @inheritdoc ILeveragedVault
     function isRuined() external view returns (bool) {
         return _status.isRuined;
-    }
-
-    /// @inheritdoc ILeveragedVault
-    function pausedUntil() external view returns (uint256) {
-        return _status.pausedUntil;
-    }
-
-    /// @inheritdoc ILeveragedVault
-    function isPauseArmed() external view returns (bool) {
-        return _status.isPauseArmed;
     }
 
     /// @inheritdoc ILeveragedVault
@@ -180,7 +152,7 @@ abstract contract LeveragedVault is ILeveragedVault, AccessManaged, ReentrancyGu
             leverage: _leverage(s),
             target: target,
             rebalancing: _rebalancing,
-            pausedUntil: _status.pausedUntil,
+            pausedUntil: terms.pausedUntil(),
             ruined: _status.isRuined
         });
     }
@@ -189,7 +161,7 @@ abstract contract LeveragedVault is ILeveragedVault, AccessManaged, ReentrancyGu
     function due(address caller) external view nonReentrantView returns (Trigger) {
         State memory s = _now();
         if (_status.isRuined || s.supply == 0) return Trigger.NONE;
-        return _due(_policy, s, caller);
+        return _due(terms.policy(), s, caller);
     }
 
     /// @inheritdoc ILeveragedVault
@@ -226,127 +198,58 @@ abstract contract LeveragedVault is ILeveragedVault, AccessManaged, ReentrancyGu
     function collectFees() external nonReentrant returns (uint256 assets) {
         assets = feesOwed;
         feesOwed = 0;
+        address treasury = terms.treasury();
         emit FeesCollected({treasury: treasury, assets: assets});
         IERC20(_asset).safeTransfer(treasury, assets);
-    }
-
-    /* GUARDIAN */
-
-    /// @inheritdoc ILeveragedVault
-    function pause(uint256 duration) external {
-        _requireRole(GUARDIAN_ROLE);
-        require(_status.isPauseArmed, PauseNotArmed());
-        require(duration <= MAX_PAUSE, PauseTooLong(duration, MAX_PAUSE));
-        _status.isPauseArmed = false;
-        _status.pausedUntil = (block.timestamp + duration).toUint40();
-        emit Paused({caller: msg.sender, until: _status.pausedUntil});
-    }
-
-    /// @inheritdoc ILeveragedVault
-    function resume() external {
-        _requireRole(GUARDIAN_ROLE);
-        _status.pausedUntil = 0;
-        emit Resumed({caller: msg.sender});
-    }
-
-    /* TIMELOCK */
-
-    /// @inheritdoc ILeveragedVault
-    function rearmPause() external restricted {
-        _status.isPauseArmed = true;
-        emit PauseRearmed({caller: msg.sender});
-    }
-
-    /// @inheritdoc ILeveragedVault
-    function setPolicy(Policy calldata newPolicy) external restricted {
-        _setPolicy(newPolicy);
-    }
-
-    /// @inheritdoc ILeveragedVault
-    function setFees(Fees calldata newFees) external restricted nonReentrant {
-        // The past is charged at the old rate; the last price will do, since the fee is shares and needs none (I-7).
-        (State memory s, Attribution memory lines) = _accrue(_mark.price);
-        _book(s, lines);
-        _setFees(newFees);
-    }
-
-    /// @inheritdoc ILeveragedVault
-    function setCaps(Caps calldata newCaps) external restricted {
-        _setCaps(newCaps);
-    }
-
-    /// @inheritdoc ILeveragedVault
-    function setTreasury(address newTreasury) external restricted {
-        _setTreasury(newTreasury);
-    }
-
-    function _setPolicy(Policy memory newPolicy) private {
-        PolicyBounds.check(newPolicy, uint256(target.abs()), adapter.maxLeverage());
-        _policy = newPolicy;
-        emit PolicyChanged(newPolicy);
-    }
-
-    function _setFees(Fees memory newFees) private {
-        PolicyBounds.check(newFees);
-        _fees = newFees;
-        emit FeesChanged(newFees);
-    }
-
-    function _setCaps(Caps memory newCaps) private {
-        _caps = newCaps;
-        emit CapsChanged(newCaps);
-    }
-
-    function _setTreasury(address newTreasury) private {
-        require(newTreasury != address(0), ZeroAddress());
-        treasury = newTreasury;
-        emit TreasuryChanged(newTreasury);
     }
 
     /* LEDGER */
 
     /// @dev The vault at `price` now, the ledger as it would be booked, and the management fee since the last accrual.
-    function _project(uint256 price)
-        internal
-        view
-        returns (State memory s, Attribution memory lines, uint256 feeShares)
-    {
+    function _project(uint256 price) internal view returns (State memory s, Attribution memory lines, Due memory fee) {
         IPerpAdapter.Position memory p = adapter.position();
-        uint256 supply = token.totalSupply();
-        s = State(price, p.size, p.cash, LeverageMath.equity(p.cash, p.size, price), supply);
+        s.price = price;
+        s.size = p.size;
+        s.cash = p.cash;
+        s.equity = LeverageMath.equity(p.cash, p.size, price);
+        s.supply = token.totalSupply();
+        (s.mintFee, s.burnFee, fee.managementIntegral, fee.treasury) = terms.rates();
         // Nobody's nav: the ledger begins anew with the next holder.
-        if (supply == 0) return (s, lines, 0);
+        if (s.supply == 0) return (s, lines, fee);
 
         lines = _attribution;
+        int256 before = _explain(s, lines);
+        fee.shares = LeverageMath.managementShares(s.supply, fee.managementIntegral - _status.managementIntegral);
+        s.supply += fee.shares;
+        lines.managementFee += (int256(_nav(s)) - before).toInt128();
+    }
+
+    /// @dev Attribute the change of nav since the last booking; returns nav before the management fee (E-9).
+    function _explain(State memory s, Attribution memory lines) private view returns (int256 nav_) {
         Mark memory from = _mark;
-        int256 shares = int256(supply + VIRTUAL);
-        int256 byPrice = from.size * (int256(price) - int256(uint256(from.price))) / shares;
-        int256 byCash =
-            (p.cash - from.cash + LeverageMath.notional(p.size - from.size, price)) * int256(WAD) / shares;
-        int256 before = int256(LeverageMath.nav(s.equity, supply));
-        int256 residual = before - int256(uint256(from.nav)) - byPrice - byCash;
+        int256 shares = int256(s.supply + VIRTUAL);
+        int256 byPrice = from.size * (int256(s.price) - int256(uint256(from.price))) / shares;
+        int256 moved = s.cash - from.cash + LeverageMath.notional(s.size - from.size, s.price);
+        int256 byCash = moved * int256(WAD) / shares;
+        nav_ = int256(_nav(s));
+        int256 residual = nav_ - int256(uint256(from.nav)) - byPrice - byCash;
         // Holders lose no more than nav: what a ruined vault owes beyond it is the venue's, and not rounding.
-        if (before == 0 || from.nav == 0) byPrice += residual;
+        if (nav_ == 0 || from.nav == 0) byPrice += residual;
         else lines.rounding += residual.toInt128();
         lines.price += byPrice.toInt128();
         // Only the venue itself can have changed the size since the last booking: by liquidation.
-        if (p.size == from.size) lines.funding += byCash.toInt128();
+        if (s.size == from.size) lines.funding += byCash.toInt128();
         else lines.slippage += byCash.toInt128();
-
-        feeShares =
-            LeverageMath.managementShares(supply, _fees.managementPerDay, block.timestamp - _status.accruedAt);
-        s.supply += feeShares;
-        lines.managementFee += (int256(_nav(s)) - before).toInt128();
     }
 
     /// @dev Charge the management fee up to now. The caller books the lines when it knows the rest.
     function _accrue(uint256 price) internal returns (State memory s, Attribution memory lines) {
-        uint256 feeShares;
-        (s, lines, feeShares) = _project(price);
-        _status.accruedAt = uint40(block.timestamp);
-        if (feeShares > 0) {
-            token.mint(treasury, feeShares);
-            emit Accrued({feeShares: feeShares, supply: s.supply});
+        Due memory fee;
+        (s, lines, fee) = _project(price);
+        _status.managementIntegral = uint88(fee.managementIntegral);
+        if (fee.shares > 0) {
+            token.mint(fee.treasury, fee.shares);
+            emit Accrued({feeShares: fee.shares, supply: s.supply});
         }
     }
 
@@ -376,10 +279,8 @@ abstract contract LeveragedVault is ILeveragedVault, AccessManaged, ReentrancyGu
         return LeverageMath.leverage(s.size, s.price, s.equity);
     }
 
-    function _due(Policy memory policy_, State memory s, address caller) internal view returns (Trigger) {
-        return policy_.due(
-            _rebalancing, target, s.price, _leverage(s), block.timestamp, _hasRole(KEEPER_ROLE, caller)
-        );
+    function _due(IVaultTerms.Policy memory policy, State memory s, address caller) internal view returns (Trigger) {
+        return policy.due(_rebalancing, target, s.price, _leverage(s), block.timestamp, terms.isKeeper(caller));
     }
 
     /// @dev Whether the venue closed the position: we hold shares against a size that is no longer there.
@@ -387,33 +288,23 @@ abstract contract LeveragedVault is ILeveragedVault, AccessManaged, ReentrancyGu
         return size == 0 && _mark.size != 0;
     }
 
-    function _hasRole(uint64 role, address account) internal view returns (bool isMember) {
-        (isMember,) = IAccessManager(authority()).hasRole(role, account);
-    }
-
-    function _requireRole(uint64 role) private view {
-        require(_hasRole(role, msg.sender), OnlyRole(msg.sender, role));
-    }
-
-    function _requireNotPaused() internal view {
-        require(block.timestamp >= _status.pausedUntil, MintsPaused(_status.pausedUntil));
-    }
-
-    /// @dev E-7: what may come in. Leverage beyond the band must be brought back first, which anyone may do.
-    function _requireOpen(State memory s, uint256 assets) internal view {
-        _requireNotPaused();
+    /// @dev E-7: what may come in; returns how much more than `assets` could, in assets. Leverage beyond the band must be
+    /// brought back first, which anyone may do.
+    function _requireOpen(State memory s, uint256 assets) internal view returns (uint256) {
+        (uint256 bandMax, uint256 dailyCap, uint256 totalCap, uint256 pausedUntil) = terms.limits();
+        require(block.timestamp >= pausedUntil, MintsPaused(pausedUntil));
         require(!_status.isRuined, VaultRuined());
         if (s.supply > 0) {
             require(!_isGone(s.size), PositionGone(s.size, _mark.size));
             require(s.equity > 0, Underwater(s.equity));
             int256 leverage_ = _leverage(s);
-            require(uint256(leverage_.abs()) <= _policy.bandMax, LeverageTooHigh(leverage_, _policy.bandMax));
+            require(uint256(leverage_.abs()) <= bandMax, LeverageTooHigh(leverage_, bandMax));
         }
-        Caps memory caps_ = _caps;
-        uint256 minted = mintedToday();
-        require(minted + assets <= caps_.daily, DailyCapExceeded(assets, caps_.daily - Math.min(minted, caps_.daily)));
-        uint256 after_ = _held(s) + assets;
-        require(after_ <= caps_.total, TotalCapExceeded(after_, caps_.total));
+        uint256 today = Math.saturatingSub(dailyCap, mintedToday());
+        require(assets <= today, DailyCapExceeded(assets, today));
+        uint256 held = _held(s) + assets;
+        require(held <= totalCap, TotalCapExceeded(held, totalCap));
+        return Math.min(today - assets, totalCap - held);
     }
 
     /// @dev Equity in assets, 0 when there is no share: what lies in an empty vault counts against no cap.

@@ -46,8 +46,6 @@ contract VaultFactory is AccessManaged, IVaultFactory {
 
         vaultOf[key] = vault;
         _vaults.push(vault);
-        emit VaultCreated({
-            key: key, vault: vault, token: address(ILeveragedVault(vault).token()), adapter: adapter
-        });
+        emit VaultCreated({key: key, vault: vault, token: address(ILeveragedVault(vault).token()), adapter: adapter});
     }
 }

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {ILeveragedVault} from "interfaces/ILeveragedVault.sol";
+import {IVaultTerms} from "interfaces/IVaultTerms.sol";
 
 /// @title Reads many vaults in one call, for keepers and pages.
 interface ILens {
@@ -12,7 +13,7 @@ interface ILens {
     struct Report {
         address vault;
         ILeveragedVault.Snapshot snapshot;
-        ILeveragedVault.Policy policy;
+        IVaultTerms.Policy policy;
         bytes failure;
     }
 

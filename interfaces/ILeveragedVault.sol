@@ -4,6 +4,7 @@ pragma solidity ^0.8.28;
 import {IPerpAdapter} from "interfaces/IPerpAdapter.sol";
 import {IPriceOracle} from "interfaces/IPriceOracle.sol";
 import {ILeveragedToken} from "interfaces/ILeveragedToken.sol";
+import {IVaultTerms} from "interfaces/IVaultTerms.sol";
 
 /// @title A vault that holds a perpetual-futures position at a fixed target leverage and issues one token against it.
 /// @notice The rules are numbered in docs/spec.md (E- economics, I- invariants); comments cite the numbers.
@@ -17,55 +18,6 @@ interface ILeveragedVault {
         EMERGENCY,
         BAND,
         SCHEDULED
-    }
-
-    /// @notice When and how much to rebalance (E-5, E-6). Changed by the timelock alone, inside hard bounds.
-    /// @param triggers Bit 0 EMERGENCY, bit 1 BAND, bit 2 SCHEDULED; a cleared bit switches that trigger off.
-    /// @param period Seconds between scheduled rebalances; 86400 is daily.
-    /// @param offset Second of the period, counted from 00:00 UTC, at which the schedule falls due; 120 is 00:02.
-    /// @param exclusive First seconds of a schedule in which only the keeper role may act.
-    /// @param cooldown Least seconds between two chunks of one rebalance; emergencies do not wait.
-    /// @param bandMin Lower edge of |leverage|, WAD.
-    /// @param bandMax Upper edge of |leverage|, WAD.
-    /// @param emergencyMove Move of the index against the position since the last rebalance, WAD fraction.
-    /// @param drift Least |leverage - target| that a scheduled rebalance corrects, WAD.
-    /// @param tolerance |leverage - target| at which a rebalance counts as complete, WAD.
-    /// @param maxSlippage Worst price of a rebalance, WAD fraction from the index.
-    /// @param emergencySlippage The same in an emergency.
-    /// @param tipRate Tip for a late scheduled rebalance, WAD of collateral per second of lateness.
-    /// @param tipCap Largest such tip, WAD of collateral.
-    /// @param minNotional Smallest trade, WAD of collateral.
-    /// @param maxNotional Largest trade per call, WAD of collateral.
-    struct Policy {
-        uint8 triggers;
-        uint32 period;
-        uint32 offset;
-        uint32 exclusive;
-        uint32 cooldown;
-        uint64 bandMin;
-        uint64 bandMax;
-        uint64 emergencyMove;
-        uint64 drift;
-        uint64 tolerance;
-        uint64 maxSlippage;
-        uint64 emergencySlippage;
-        uint64 tipRate;
-        uint64 tipCap;
-        uint128 minNotional;
-        uint128 maxNotional;
-    }
-
-    /// @notice What is charged (E-4), WAD fractions: of assets in, of assets out, of equity per day.
-    struct Fees {
-        uint64 mint;
-        uint64 burn;
-        uint64 managementPerDay;
-    }
-
-    /// @notice Limits on what may come in, in assets: net of nothing per UTC day, and equity in total. Exits have none.
-    struct Caps {
-        uint128 daily;
-        uint128 total;
     }
 
     /// @notice What the policy remembers of the last rebalance.
@@ -136,27 +88,14 @@ interface ILeveragedVault {
     event Accrued(uint256 feeShares, uint256 supply);
     event Booked(uint256 nav, uint256 price, Attribution attribution);
     event FeesCollected(address indexed treasury, uint256 assets);
-    event PolicyChanged(Policy policy);
-    event FeesChanged(Fees fees);
-    event CapsChanged(Caps caps);
-    event TreasuryChanged(address indexed treasury);
-    event Paused(address indexed caller, uint256 until);
-    event Resumed(address indexed caller);
-    event PauseRearmed(address indexed caller);
     event Ruined(int256 equity, int256 size);
 
     /* ERRORS */
 
-    error ZeroAddress();
     error ZeroAmount();
     error TargetOutOfRange(int256 target);
     error AssetMismatch(address adapterAsset, address asset);
-    error PolicyOutOfBounds(bytes32 field, uint256 value, uint256 min, uint256 max);
-    error FeeOutOfBounds(bytes32 field, uint256 value, uint256 max);
     error MintsPaused(uint256 until);
-    error PauseNotArmed();
-    error PauseTooLong(uint256 duration, uint256 max);
-    error OnlyRole(address caller, uint64 role);
     error VaultRuined();
     error Underwater(int256 equity);
     error PositionGone(int256 size, int256 expected);
@@ -180,16 +119,12 @@ interface ILeveragedVault {
     function token() external view returns (ILeveragedToken);
     function adapter() external view returns (IPerpAdapter);
     function oracle() external view returns (IPriceOracle);
+    /// @notice What the timelock and the guardian may change.
+    function terms() external view returns (IVaultTerms);
     function target() external view returns (int256);
-    function treasury() external view returns (address);
-    function policy() external view returns (Policy memory);
-    function fees() external view returns (Fees memory);
-    function caps() external view returns (Caps memory);
     function feesOwed() external view returns (uint256);
     function mintedToday() external view returns (uint256);
     function isRuined() external view returns (bool);
-    function pausedUntil() external view returns (uint256);
-    function isPauseArmed() external view returns (bool);
 
     /// @notice Equity at the index price, WAD, signed (E-1).
     function equity() external view returns (int256);
@@ -217,21 +152,4 @@ interface ILeveragedVault {
     function checkRuin() external returns (bool);
     /// @notice Send the mint and burn fees to the treasury. Anyone.
     function collectFees() external returns (uint256 assets);
-
-    /* GUARDIAN AND TIMELOCK */
-
-    /// @notice Stop mints and leverage-increasing trades for `duration`. Guardian role; once until rearmed (E-7).
-    function pause(uint256 duration) external;
-    /// @notice End a pause early. Guardian role.
-    function resume() external;
-    /// @notice Allow the guardian one more pause. Timelock.
-    function rearmPause() external;
-    /// @notice Timelock; inside hard bounds.
-    function setPolicy(Policy calldata newPolicy) external;
-    /// @notice Timelock; at most 100 bp, 100 bp and 10 bp per day. The past is charged at the old rate.
-    function setFees(Fees calldata newFees) external;
-    /// @notice Timelock.
-    function setCaps(Caps calldata newCaps) external;
-    /// @notice Timelock.
-    function setTreasury(address newTreasury) external;
 }

@@ -121,9 +121,10 @@ library LeverageMath {
         return Math.ceilDiv(net * WAD, WAD - rate);
     }
 
-    /// @notice E-4: shares that dilute holders by exp(-ratePerDay * days), the same for any pattern of calls (I-7).
-    function managementShares(uint256 supply, uint256 ratePerDay, uint256 elapsed) internal pure returns (uint256) {
-        return supply * expMinusOne(ratePerDay * elapsed / 1 days) / WAD;
+    /// @notice E-4: shares that dilute holders by exp(-accrued), `accrued` being the integral of the rate since the last
+    /// accrual: the same for any pattern of calls (I-7).
+    function managementShares(uint256 supply, uint256 accrued) internal pure returns (uint256) {
+        return supply * expMinusOne(accrued) / WAD;
     }
 
     /// @notice exp(x) - 1 by its series, x >= 0.

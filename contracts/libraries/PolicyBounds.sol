@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
-import {ILeveragedVault} from "interfaces/ILeveragedVault.sol";
+import {IVaultTerms} from "interfaces/IVaultTerms.sol";
 import {WAD} from "contracts/libraries/LeverageMath.sol";
 
 /// @title Hard bounds in bytecode: what not even the timelock can set.
@@ -10,7 +10,7 @@ library PolicyBounds {
     uint256 internal constant VENUE_RESERVE = 0.8e18;
 
     /// @notice E-5, E-6. `gearing` is |target|, WAD; `venueMax` the venue's largest leverage, WAD.
-    function check(ILeveragedVault.Policy memory p, uint256 gearing, uint256 venueMax) internal pure {
+    function check(IVaultTerms.Policy memory p, uint256 gearing, uint256 venueMax) internal pure {
         _within("triggers", p.triggers, 0, 7);
         _within("period", p.period, 1 hours, 7 days);
         _within("offset", p.offset, 0, p.period - 1);
@@ -30,18 +30,18 @@ library PolicyBounds {
     }
 
     /// @notice E-4: 100 bp of assets in, 100 bp of assets out, 10 bp of equity per day.
-    function check(ILeveragedVault.Fees memory f) internal pure {
+    function check(IVaultTerms.Fees memory f) internal pure {
         _atMost("mint", f.mint, 0.01e18);
         _atMost("burn", f.burn, 0.01e18);
         _atMost("managementPerDay", f.managementPerDay, 0.001e18);
     }
 
     function _within(bytes32 field, uint256 value, uint256 min, uint256 max) private pure {
-        require(value >= min && value <= max, ILeveragedVault.PolicyOutOfBounds(field, value, min, max));
+        require(value >= min && value <= max, IVaultTerms.PolicyOutOfBounds(field, value, min, max));
     }
 
     function _atMost(bytes32 field, uint256 value, uint256 max) private pure {
-        require(value <= max, ILeveragedVault.FeeOutOfBounds(field, value, max));
+        require(value <= max, IVaultTerms.FeeOutOfBounds(field, value, max));
     }
 
     function _min(uint256 a, uint256 b) private pure returns (uint256) {

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {ILeveragedVault} from "interfaces/ILeveragedVault.sol";
+import {IVaultTerms} from "interfaces/IVaultTerms.sol";
 import {LeverageMath, WAD} from "contracts/libraries/LeverageMath.sol";
 
 /// @title When to rebalance and how much (E-5, E-6): a pure function of the state. Its twin is leverage/policy.py.
@@ -18,7 +19,7 @@ library RebalancePolicy {
     /// @param time Seconds, the block's.
     /// @param isKeeper Whether the caller holds the keeper role.
     function due(
-        ILeveragedVault.Policy memory policy,
+        IVaultTerms.Policy memory policy,
         ILeveragedVault.Rebalancing memory last,
         int256 target,
         uint256 price,
@@ -31,7 +32,8 @@ library RebalancePolicy {
 
         if (
             policy.triggers & EMERGENCY != 0
-                && (gearing > policy.bandMax || (gearing > uint256(target.abs()) + policy.tolerance
+                && (gearing > policy.bandMax
+                    || (gearing > uint256(target.abs()) + policy.tolerance
                         && movedAgainst(last.price, price, target) >= policy.emergencyMove))
         ) return ILeveragedVault.Trigger.EMERGENCY;
 
@@ -54,7 +56,7 @@ library RebalancePolicy {
 
     /// @notice Whether chunks of the last rebalance remain: still out of tolerance, on the same side of the target.
     function isUnfinished(
-        ILeveragedVault.Policy memory policy,
+        IVaultTerms.Policy memory policy,
         ILeveragedVault.Rebalancing memory last,
         int256 target,
         int256 leverage
@@ -70,23 +72,19 @@ library RebalancePolicy {
     }
 
     /// @notice Start of the schedule's slot that `time` lies in. Slots are counted from 00:00 UTC plus the offset.
-    function slotStart(ILeveragedVault.Policy memory policy, uint256 time) internal pure returns (uint256) {
+    function slotStart(IVaultTerms.Policy memory policy, uint256 time) internal pure returns (uint256) {
         if (time < policy.offset) return 0;
         return time - (time - policy.offset) % policy.period;
     }
 
     /// @notice Seconds for which a scheduled rebalance has been open to everybody.
-    function lateness(ILeveragedVault.Policy memory policy, uint256 time) internal pure returns (uint256) {
+    function lateness(IVaultTerms.Policy memory policy, uint256 time) internal pure returns (uint256) {
         uint256 open = slotStart(policy, time) + policy.exclusive;
         return time > open ? time - open : 0;
     }
 
     /// @notice Cut a trade to the largest allowed per call.
-    function chunk(ILeveragedVault.Policy memory policy, int256 sizeDelta, uint256 price)
-        internal
-        pure
-        returns (int256)
-    {
+    function chunk(IVaultTerms.Policy memory policy, int256 sizeDelta, uint256 price) internal pure returns (int256) {
         int256 notional = LeverageMath.notional(sizeDelta, price);
         int256 most = int256(uint256(policy.maxNotional));
         return notional.abs() <= most ? sizeDelta : sizeDelta * most / notional.abs();
