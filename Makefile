@@ -40,7 +40,7 @@ setup: .solc/.stamp ## Install the tools from the lock files (other targets do i
 .venv/.stamp: requirements.boot.lock requirements.lock
 	$(call say,Python packages → .venv)
 	@test -x $(PY) || $(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; name one with make PYTHON=...")'
-	@test -x $(PY) || $(PYTHON) -m venv .venv
+	@test -x $(PY) || $(PYTHON) -m venv .venv || { rm -rf .venv; echo "No virtual environment could be made: on Debian, install python3-venv"; exit 1; }
 	@$(PY) -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes -r requirements.boot.lock
 	@$(BIN)/uv pip sync --quiet --python $(PY) --require-hashes requirements.lock
 	@touch $@
