@@ -41,6 +41,7 @@ ENDLESS = 10**36  # An exact input that only the price limit stops.
 TICK_WINDOW = 15  # Seconds after which the venue measures the allowed price move anew.
 POCKET_MONEY = 100 * WAD  # Wei that a funded account has at least.
 NO_REFERRAL = bytes(32)
+NOTHING_TO_TRADE = "CH_F0S"  # The price limit is nearer than one wei.
 HEALED_BY_TIME = (
     "EX_OPLAS",  # Others have used the price window up.
     "SafeCast: value must be positive",  # The index has just jumped up and back down.
@@ -203,13 +204,15 @@ class PerpV2:
         """
         goal = sqrt_price_x96(self.index_price(market))
         step = self.exchange.call("getMaxTickCrossedWithinBlock", self.markets[market].base_token) - 2
-        reach = 1.0001 ** (step / 2)
+        reach = 1.0001 ** (max(step, 1) / 2)
         start = self.rpc.timestamp()
         while (here := self._sqrt_price(market)) != goal:
             limit = min(goal, int(here * reach)) if goal > here else max(goal, int(here / reach))
             try:
                 self._push(ARBITRAGEUR, market, limit)
             except RevertError as revert:
+                if str(revert) == NOTHING_TO_TRADE:
+                    break
                 if str(revert) not in HEALED_BY_TIME:
                     raise
             if self._sqrt_price(market) != goal:

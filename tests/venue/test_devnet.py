@@ -33,7 +33,7 @@ def perp(chain):
 def fork(chain):
     """The same venue on a fork, reached by played accounts only."""
     upstream, perp = chain
-    with Anvil.start(fork_url=upstream.url, frozen_clock=True) as anvil:
+    with Anvil.start(fork_url=upstream.url, frozen_clock=True, lean=True) as anvil:
         yield PerpV2.connect(anvil.url, perp.to_dict())
 
 
@@ -131,6 +131,26 @@ def test_arbitrage__beyond_the_tick_limit__takes_a_window_per_step(perp):
 
     steps = (first_tick - tick_of(perp)) / 250
     assert 15 * (steps - 1) <= seconds <= 15 * (steps + 1)
+
+
+def test_arbitrage__pool_one_rounding_away__does_nothing(perp):
+    perp.deposit(TRADER, 10_000 * perp.unit)
+    perp.open_position(TRADER, "ETH", 15 * WAD)
+    perp.close_position(TRADER, "ETH")
+
+    assert perp.arbitrage("ETH") == 0
+    assert perp.pool_price("ETH") == pytest.approx(perp.index_price("ETH"), rel=1e-15)
+
+
+def test_set_price__stale_or_negative_round__venue_keeps_the_last_price(perp):
+    aggregator = perp.markets["ETH"].aggregator
+    now = perp.rpc.timestamp()
+
+    aggregator.send("setRound", -1, now, now, sender=TRADER)
+
+    assert aggregator.call("latestRoundData") == (2, -1, now, now, 2)
+    assert aggregator.call("getRoundData", 1)[1] == 2_000 * 10**8
+    assert perp.index_price("ETH") == 2_000 * WAD
 
 
 def test_push_pool__beyond_the_tick_limit__reverts(perp):
