@@ -134,7 +134,8 @@ contract InstantVault is LeveragedVault, IInstantVault {
     /// @notice Largest deposit that the caps allow now, in assets; reverts with the reason when none is allowed.
     function room() external view nonReentrantView returns (uint256) {
         (State memory s,,) = _project(oracle.priceNear(adapter.price()));
-        return _requireOpen(s, 0);
+        (uint256 today, uint256 beforeCap) = _requireOpen(s);
+        return Math.min(today, beforeCap);
     }
 
     /* ENTER AND LEAVE */
@@ -204,8 +205,7 @@ contract InstantVault is LeveragedVault, IInstantVault {
         require(assets > 0 || shares > 0, ZeroAmount());
         uint256 price = oracle.priceNear(adapter.price());
         (State memory s, Attribution memory lines) = _accrue(price);
-        Entry memory e = assets > 0 ? _planDeposit(s, assets) : _planMint(s, shares);
-        _requireOpen(s, e.margin);
+        Entry memory e = _planEntry(s, assets, shares);
 
         _countMinted(e.margin);
         _pull(e);
@@ -356,6 +356,13 @@ contract InstantVault is LeveragedVault, IInstantVault {
     /// @dev Leverage at which an entrant joins: the fund's own, or the target when it is empty.
     function _entryLeverage(State memory s) private view returns (int256) {
         return s.supply == 0 ? target : _leverage(s);
+    }
+
+    function _planEntry(State memory s, uint256 assets, uint256 shares) private view returns (Entry memory e) {
+        (uint256 today, uint256 beforeCap) = _requireOpen(s);
+        e = assets > 0 ? _planDeposit(s, assets) : _planMint(s, shares);
+        require(e.margin <= today, DailyCapExceeded(e.margin, today));
+        require(e.margin <= beforeCap, TotalCapExceeded(e.margin, beforeCap));
     }
 
     /// @dev Size on what the deposit really adds: net of the cost of its own trade.

@@ -97,7 +97,9 @@ abstract contract LeveragedVault is ILeveragedVault, ReentrancyGuardTransient {
         oracle = IPriceOracle(config.oracle);
         target = config.target;
         _asset = adapter.asset();
-        _scale = 10 ** (18 - IERC20Metadata(_asset).decimals());
+        uint256 decimals = IERC20Metadata(_asset).decimals();
+        require(decimals <= 18, UnsupportedDecimals(decimals, 18));
+        _scale = 10 ** (18 - decimals);
         token = new LeveragedToken(config.name, config.symbol, _asset);
         terms = new VaultTerms(
             config.authority, gearing, adapter.maxLeverage(), config.treasury, config.policy, config.fees, config.caps
@@ -288,9 +290,9 @@ abstract contract LeveragedVault is ILeveragedVault, ReentrancyGuardTransient {
         return size == 0 && _mark.size != 0;
     }
 
-    /// @dev E-7: what may come in; returns how much more than `assets` could, in assets. Leverage beyond the band must be
-    /// brought back first, which anyone may do.
-    function _requireOpen(State memory s, uint256 assets) internal view returns (uint256) {
+    /// @dev E-7: whether anything may come in, and how many assets: today, and before equity meets its cap. Leverage
+    /// beyond the band must be brought back first, which anyone may do.
+    function _requireOpen(State memory s) internal view returns (uint256 today, uint256 beforeCap) {
         (uint256 bandMax, uint256 dailyCap, uint256 totalCap, uint256 pausedUntil) = terms.limits();
         require(block.timestamp >= pausedUntil, MintsPaused(pausedUntil));
         require(!_status.isRuined, VaultRuined());
@@ -300,11 +302,7 @@ abstract contract LeveragedVault is ILeveragedVault, ReentrancyGuardTransient {
             int256 leverage_ = _leverage(s);
             require(uint256(leverage_.abs()) <= bandMax, LeverageTooHigh(leverage_, bandMax));
         }
-        uint256 today = Math.saturatingSub(dailyCap, mintedToday());
-        require(assets <= today, DailyCapExceeded(assets, today));
-        uint256 held = _held(s) + assets;
-        require(held <= totalCap, TotalCapExceeded(held, totalCap));
-        return Math.min(today - assets, totalCap - held);
+        return (Math.saturatingSub(dailyCap, mintedToday()), Math.saturatingSub(totalCap, _held(s)));
     }
 
     /// @dev Equity in assets, 0 when there is no share: what lies in an empty vault counts against no cap.

@@ -94,14 +94,14 @@ interface ILeveragedVault {
 
     error ZeroAmount();
     error TargetOutOfRange(int256 target);
-    error AssetMismatch(address adapterAsset, address asset);
+    error UnsupportedDecimals(uint256 decimals, uint256 max);
     error MintsPaused(uint256 until);
     error VaultRuined();
     error Underwater(int256 equity);
     error PositionGone(int256 size, int256 expected);
     error LeverageTooHigh(int256 leverage, uint256 max);
     error DailyCapExceeded(uint256 assets, uint256 left);
-    error TotalCapExceeded(uint256 equity, uint256 cap);
+    error TotalCapExceeded(uint256 assets, uint256 left);
     error PartialFill(int256 filled, int256 wanted);
     error TransferShort(uint256 got, uint256 wanted);
     error CostExceedsDeposit(uint256 cost, uint256 assets);

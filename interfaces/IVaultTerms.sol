@@ -47,7 +47,7 @@ interface IVaultTerms {
         uint64 managementPerDay;
     }
 
-    /// @notice Limits on what may come in, in assets: net of nothing per UTC day, and equity in total. Exits have none.
+    /// @notice Limits on what may come in, in assets net of the mint fee: per UTC day, and on equity in total. Exits have none.
     struct Caps {
         uint128 daily;
         uint128 total;
