@@ -49,17 +49,15 @@ def start(
 def forked(venue: str = "perp_v2", *, frozen_clock: bool = True, **build: Any) -> Iterator[PerpV2]:
     """A venue on a fork, as an operator would rehearse: yields its handle, whose `rpc.url` is the fork's.
 
-    What is forked is the chain behind FORK_RPC_URL, with the venue's addresses from the JSON file that FORK_VENUE
-    names (`to_dict()`'s shape; `clearing_house` and each market's `base_token` are enough). Without them it is a
-    fresh Anvil that holds the venue built with `build`.
+    What is forked is the chain behind FORK_RPC_URL, with the venue's addresses from the JSON file that
+    FORK_VENUE names (`to_dict()`'s shape; `clearing_house` and each market's `base_token` are enough). Without
+    them it is a fresh Anvil that holds the venue built with `build`.
     """
     url = os.environ.get("FORK_RPC_URL")
     if url:
         book = os.environ.get("FORK_VENUE")
         if not book:
-            raise AnvilError(
-                "FORK_RPC_URL is set: set FORK_VENUE too, to a JSON file with the venue's addresses"
-            )
+            raise AnvilError("FORK_RPC_URL is set: set FORK_VENUE to a JSON file with the venue's addresses")
         with Anvil.start(fork_url=url, frozen_clock=frozen_clock) as fork:
             yield VENUES[venue].connect(fork.url, json.loads(Path(book).read_text()), own_aggregator=True)
         return
