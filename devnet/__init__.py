@@ -50,7 +50,7 @@ def forked(venue: str = "perp_v2", *, frozen_clock: bool = True, **build: Any) -
     """A venue on a fork, as an operator would rehearse: yields its handle, whose `rpc.url` is the fork's.
 
     What is forked is the chain behind FORK_RPC_URL, with the venue's addresses from the JSON file that
-    FORK_VENUE names (`to_dict()`'s shape; `clearing_house` and each market's `base_token` are enough). Without
+    FORK_VENUE names (as `to_dict()`; `clearing_house` and each market's `base_token` are enough). Without
     them it is a fresh Anvil that holds the venue built with `build`.
     """
     url = os.environ.get("FORK_RPC_URL")
