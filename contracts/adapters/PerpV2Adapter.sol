@@ -4,6 +4,7 @@ pragma solidity ^0.8.28;
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IPerpAdapter} from "interfaces/IPerpAdapter.sol";
 import {
@@ -26,13 +27,12 @@ contract PerpV2Adapter is IPerpAdapter {
     using PerpV2Quote for PerpV2Quote.Market;
     using SafeCast for *;
     using SafeERC20 for IERC20;
+    using SignedMath for int256;
 
     uint256 private constant WAD = 1e18;
-    uint256 private constant ONE = 1e6;
-    /// @dev Margin to restore when profit has to be realised; the venue asks for 10 % of the debt.
-    int256 private constant REALISE_TO = 0.15e6;
-    /// @dev A trade is tried without a window, then in the whole, a quarter and a sixteenth of the venue's window.
-    uint256 private constant ATTEMPTS = 4;
+    int256 private constant ONE = 1e6;
+    /// @dev A refused trade is tried in the whole of the venue's price window, 1/4 and 1/16 = 2^-4 of it.
+    uint256 private constant NARROWEST = 4;
 
     IPerpClearingHouse public immutable clearingHouse;
     IPerpVault public immutable venueVault;
@@ -77,13 +77,13 @@ contract PerpV2Adapter is IPerpAdapter {
 
     /// @inheritdoc IPerpAdapter
     function price() public view returns (uint256) {
-        (uint256 root,) = _spot();
-        return Math.mulDiv(Math.mulDiv(root, root, 1 << 96), WAD, 1 << 96);
+        (uint160 root,) = _spot();
+        return PerpV2Quote.priceOf(root);
     }
 
     /// @inheritdoc IPerpAdapter
     function maxLeverage() external view returns (uint256) {
-        return WAD * ONE / IPerpClearingHouseConfig(clearingHouse.getClearingHouseConfig()).getImRatio();
+        return WAD * uint256(ONE) / _marginRatio();
     }
 
     /// @inheritdoc IPerpAdapter
@@ -92,7 +92,7 @@ contract PerpV2Adapter is IPerpAdapter {
     function quote(int256 sizeDelta) external view returns (Fill memory) {
         int256 size = _cut(_size(), sizeDelta);
         if (size == 0) return Fill(0, 0, 0);
-        uint256 amount = _abs(size);
+        uint256 amount = size.abs();
         require(amount <= type(uint128).max, QuoteTooLarge(sizeDelta));
         uint256 feeRatio = _feeRatio();
         PerpV2Quote.Market memory market = PerpV2Quote.Market(pool, _tickSpacing, _poolFee, feeRatio);
@@ -111,99 +111,112 @@ contract PerpV2Adapter is IPerpAdapter {
     }
 
     /// @inheritdoc IPerpAdapter
-    /// @dev Profit is no margin at this venue until it is realised. When it refuses an increase for that reason, a
-    /// slice is sold and bought back in the same call; what that costs is in the fill, and not in `quote`.
+    /// @dev Profit is no margin at this venue until it is realised. When it refuses a trade for that reason, a slice
+    /// of the position is sold and bought back in the same call. What that costs is in the fill, and not in `quote`.
     function adjust(int256 sizeDelta, uint256 assets, uint256 worstPrice) external returns (Fill memory fill) {
         _requireVault();
         if (assets > 0) venueVault.deposit(asset, assets);
         int256 size = _size();
         sizeDelta = _cut(size, sizeDelta);
+        if (sizeDelta == 0) return fill;
         (uint160 limit, bool isPassed) = _limit(sizeDelta > 0, worstPrice);
-        if (sizeDelta == 0 || isPassed) return fill;
+        if (isPassed) return fill;
 
         bytes memory refusal;
         (fill, refusal) = _trade(sizeDelta, limit);
-        if (refusal.length > 0) {
-            int256 slice = _is(refusal, "CH_NEFCI") ? _slice(size, sizeDelta, 0) : int256(0);
-            if (slice == 0) _revertWith(refusal);
-            fill = _realise(slice, sizeDelta, limit);
+        if (_is(refusal, "CH_NEFCI") || _is(refusal, "CH_NEFCM")) {
+            int256 slice = _slice(size, sizeDelta, 0);
+            if (slice != 0) (fill, refusal) = _realise(slice, sizeDelta, limit);
         }
+        if (refusal.length > 0) _revertWith(refusal);
         // What the venue holds now is the truth, whatever it reported.
         fill.size = _size() - size;
         emit Adjusted({size: fill.size, cash: fill.cash, fee: fill.fee});
     }
 
     /// @inheritdoc IPerpAdapter
+    /// @dev Realises profit, too, when margin is short.
     function withdraw(uint256 assets, address receiver) external {
         _requireVault();
-        try venueVault.withdraw(asset, assets) {}
-        catch (bytes memory refusal) {
-            if (!_is(refusal, "V_NEFC")) _revertWith(refusal);
+        bytes memory refusal = _pay(assets);
+        if (_is(refusal, "V_NEFC")) {
             int256 slice = _slice(_size(), 0, assets);
-            if (slice != 0) _realise(slice, 0, 0);
-            try venueVault.withdraw(asset, assets) {}
-            catch {
-                revert WithdrawalShort(venueVault.getFreeCollateralByToken(address(this), asset), assets);
+            if (slice != 0) {
+                (, refusal) = _realise(slice, 0, 0);
+                if (refusal.length == 0) refusal = _pay(assets);
             }
+            uint256 free = venueVault.getFreeCollateralByToken(address(this), asset);
+            require(!_is(refusal, "V_NEFC"), WithdrawalShort(free, assets));
         }
+        if (refusal.length > 0) _revertWith(refusal);
         IERC20(asset).safeTransfer(receiver, assets);
     }
 
     /* TRADES */
 
-    /// @dev An exact base amount up to `limit`. The venue reverts when a trade leaves its price window, whose middle
-    /// cannot be read: then whatever fits into ever smaller parts of it is traded. Either `fill` or why there is none.
+    /// @dev Trades an exact amount, up to `limit`. The venue refuses a trade that leaves its price window, whose middle
+    /// cannot be read: then what fits into ever smaller parts of it is traded. Returns a fill, or why there is none.
     function _trade(int256 sizeDelta, uint160 limit) private returns (Fill memory fill, bytes memory refusal) {
         bool isBuy = sizeDelta > 0;
-        for (uint256 attempt; attempt < ATTEMPTS; ++attempt) {
-            IPerpClearingHouse.OpenPositionParams memory order = IPerpClearingHouse.OpenPositionParams({
-                baseToken: baseToken,
-                isBaseToQuote: !isBuy,
-                isExactInput: !isBuy,
-                amount: _abs(sizeDelta),
-                oppositeAmountBound: 0,
-                deadline: block.timestamp,
-                sqrtPriceLimitX96: attempt == 0 ? limit : _windowed(isBuy, limit, 2 * (attempt - 1)),
-                referralCode: 0
-            });
+        IPerpClearingHouse.OpenPositionParams memory order = IPerpClearingHouse.OpenPositionParams({
+            baseToken: baseToken,
+            isBaseToQuote: !isBuy,
+            isExactInput: !isBuy,
+            amount: sizeDelta.abs(),
+            oppositeAmountBound: 0,
+            deadline: block.timestamp,
+            sqrtPriceLimitX96: limit,
+            referralCode: 0
+        });
+        for (uint256 narrowing;; narrowing += 2) {
             try clearingHouse.openPosition(order) returns (uint256 base, uint256 total) {
                 return (_fill(isBuy ? base.toInt256() : -base.toInt256(), total, _feeRatio()), "");
             } catch (bytes memory reason) {
-                // An empty reason is a call that ran out of gas.
-                refusal = reason.length == 0 ? bytes("out of gas") : reason;
-                if (!_is(reason, "EX_OPLAS") && !_is(reason, "EX_OPB")) break;
+                // Without a reason it ran out of gas.
+                if (reason.length == 0) _revertWith(reason);
+                bool isWindow = _is(reason, "EX_OPLAS") || _is(reason, "EX_OPB");
+                if (!isWindow || narrowing > NARROWEST) return (fill, reason);
             }
+            order.sqrtPriceLimitX96 = _windowed(isBuy, limit, narrowing);
         }
     }
 
     /// @dev Closes `slice` of the position, then buys it back together with `sizeDelta`.
-    function _realise(int256 slice, int256 sizeDelta, uint160 limit) private returns (Fill memory fill) {
+    function _realise(int256 slice, int256 sizeDelta, uint160 limit)
+        private
+        returns (Fill memory fill, bytes memory refusal)
+    {
         Fill memory back;
-        bytes memory refusal;
-        (fill, refusal) = _trade(-slice, 0);
+        (back, refusal) = _trade(-slice, 0);
+        if (refusal.length > 0) return (fill, refusal);
+        (fill, refusal) = _trade(sizeDelta - back.size, limit);
         if (refusal.length > 0) _revertWith(refusal);
-        (back, refusal) = _trade(sizeDelta - fill.size, limit);
-        if (refusal.length > 0) _revertWith(refusal);
-        fill.size += back.size;
         fill.cash += back.cash;
         fill.fee += back.fee;
     }
 
-    /// @dev How much of the position to close and reopen, so that margin is REALISE_TO of the debt after `sizeDelta`
-    /// and after `assets` have left; zero when there is no profit to realise or margin is not what is short.
-    /// Reopening turns a long's profit into debt as well, hence the divisor; for a short that asks for a little more.
+    /// @dev How much of the position to close and reopen, so that margin is half again what the venue asks of the
+    /// debt, after `sizeDelta` and after `assets` have left. Zero when there is no profit, or margin is not what is short.
+    /// Reopening turns the profit of a long into debt as well, hence the divisor; of a short it asks a little too much.
     function _slice(int256 size, int256 sizeDelta, uint256 assets) private view returns (int256) {
         int256 spot = price().toInt256();
         int256 value = size * spot / int256(WAD);
         int256 openNotional = _openNotional();
         int256 profit = value + openNotional;
-        if (profit <= 0) return 0;
-        int256 debt = (size > 0 ? -openNotional : -value) + _abs(sizeDelta).toInt256() * spot / int256(WAD);
+        int256 debt = (size > 0 ? -openNotional : -value) + sizeDelta.abs().toInt256() * spot / int256(WAD);
         int256 margin = position().cash - openNotional - assets.toInt256() * _scale;
-        int256 short = debt * REALISE_TO / int256(ONE) - margin;
-        if (short <= 0) return 0;
-        int256 toRealise = short * int256(ONE) / (int256(ONE) - REALISE_TO);
-        return toRealise < profit ? size * toRealise / profit : size;
+        int256 goal = int256(_marginRatio()) * 3 / 2;
+        int256 missing = (debt * goal / ONE - margin) * ONE / (ONE - goal);
+        if (profit <= 0 || missing <= 0) return 0;
+        return missing < profit ? size * missing / profit : size;
+    }
+
+    function _pay(uint256 assets) private returns (bytes memory refusal) {
+        try venueVault.withdraw(asset, assets) {}
+        catch (bytes memory reason) {
+            if (reason.length == 0) _revertWith(reason);
+            refusal = reason;
+        }
     }
 
     /* INTERNALS */
@@ -216,25 +229,24 @@ contract PerpV2Adapter is IPerpAdapter {
 
     function _fill(int256 size, uint256 total, uint256 feeRatio) private pure returns (Fill memory) {
         return size > 0
-            ? Fill(size, -total.toInt256(), Math.mulDiv(total, feeRatio, ONE, Math.Rounding.Ceil))
-            : Fill(size, total.toInt256(), Math.mulDiv(total, feeRatio, ONE - feeRatio, Math.Rounding.Ceil));
+            ? Fill(size, -total.toInt256(), Math.mulDiv(total, feeRatio, uint256(ONE), Math.Rounding.Ceil))
+            : Fill(size, total.toInt256(), Math.mulDiv(total, feeRatio, uint256(ONE) - feeRatio, Math.Rounding.Ceil));
     }
 
     /// @dev `worstPrice` as the pool writes prices, and whether the pool is there already.
     function _limit(bool isBuy, uint256 worstPrice) private view returns (uint160 limit, bool isPassed) {
         if (worstPrice == 0) return (0, false);
-        Math.Rounding rounding = isBuy ? Math.Rounding.Floor : Math.Rounding.Ceil;
-        limit = (Math.sqrt(Math.mulDiv(worstPrice, 1 << 128, WAD, rounding), rounding) << 32).toUint160();
+        limit = PerpV2Quote.rootOf(worstPrice, isBuy ? Math.Rounding.Floor : Math.Rounding.Ceil);
         (uint160 root,) = _spot();
         isPassed = isBuy ? root >= limit : root <= limit;
     }
 
-    /// @dev The tighter of `limit` and the venue's window around the present tick, narrowed by `2 ** shift`.
-    function _windowed(bool isBuy, uint160 limit, uint256 shift) private view returns (uint160) {
+    /// @dev The tighter of `limit` and the venue's window, `2 ** narrowing` times narrower, around the present tick.
+    function _windowed(bool isBuy, uint160 limit, uint256 narrowing) private view returns (uint160) {
         (, int24 tick) = _spot();
-        int256 window = int256(Math.max(uint256(exchange.getMaxTickCrossedWithinBlock(baseToken)) >> shift, 1));
+        int256 window = int256(Math.max(uint256(exchange.getMaxTickCrossedWithinBlock(baseToken)) >> narrowing, 1));
         int256 last = PerpV2Quote.MAX_TICK - 1;
-        int256 edge = isBuy ? _min(tick + window, last) : -_min(window - tick, last);
+        int256 edge = isBuy ? SignedMath.min(tick + window, last) : -SignedMath.min(window - tick, last);
         uint160 bound = PerpV2Quote.rootAt(int24(edge));
         if (limit == 0) return bound;
         return isBuy == (limit < bound) ? limit : bound;
@@ -256,6 +268,10 @@ contract PerpV2Adapter is IPerpAdapter {
         return marketRegistry.getMarketInfoByTrader(address(this), baseToken).exchangeFeeRatio;
     }
 
+    function _marginRatio() private view returns (uint256) {
+        return IPerpClearingHouseConfig(clearingHouse.getClearingHouseConfig()).getImRatio();
+    }
+
     function _is(bytes memory reason, string memory code) private pure returns (bool) {
         return keccak256(reason) == keccak256(abi.encodeWithSignature("Error(string)", code));
     }
@@ -264,14 +280,6 @@ contract PerpV2Adapter is IPerpAdapter {
         assembly ("memory-safe") {
             revert(add(reason, 0x20), mload(reason))
         }
-    }
-
-    function _abs(int256 x) private pure returns (uint256) {
-        return uint256(x < 0 ? -x : x);
-    }
-
-    function _min(int256 a, int256 b) private pure returns (int256) {
-        return a < b ? a : b;
     }
 
     function _requireVault() private view {

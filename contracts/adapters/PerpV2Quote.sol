@@ -90,6 +90,16 @@ library PerpV2Quote {
         return ((root + type(uint32).max) >> 32).toUint160();
     }
 
+    /// @notice The price of a root, WAD, as the venue computes it.
+    function priceOf(uint160 root) internal pure returns (uint256) {
+        return Math.mulDiv(Math.mulDiv(root, root, Q96), 1e18, Q96);
+    }
+
+    /// @notice The root of a price, good to 64 bits after the point.
+    function rootOf(uint256 price, Math.Rounding rounding) internal pure returns (uint160) {
+        return (Math.sqrt(Math.mulDiv(price, 1 << 128, 1e18, rounding), rounding) << 32).toUint160();
+    }
+
     /* STEPS */
 
     /// @dev Buys what is left, at most up to the price `edge`, and says whether it came that far.
