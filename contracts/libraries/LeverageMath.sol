@@ -3,7 +3,6 @@ pragma solidity ^0.8.28;
 
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
-import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 
 uint256 constant WAD = 1e18;
 
@@ -19,7 +18,6 @@ int256 constant INFINITE_LEVERAGE = type(int128).max;
 /// formula can round either way its name says which. Overflow reverts: no cast here can wrap.
 library LeverageMath {
     using LeverageMath for int256;
-    using SafeCast for int256;
     using SafeCast for int256;
     using SafeCast for uint256;
 

@@ -1,0 +1,110 @@
+"""When to rebalance and how much (E-5, E-6): twin of contracts/libraries/RebalancePolicy.sol, and `decide()`.
+
+The keeper and the backtester share `decide()`; it reads nothing but its arguments.
+"""
+
+from leverage import leverage_math as lm
+from leverage.types import WAD, Action, Kind, Policy, Rebalancing, Snapshot, Trigger
+
+EMERGENCY = 1
+BAND = 2
+SCHEDULED = 4
+
+
+def due(
+    policy: Policy, last: Rebalancing, target: int, price: int, leverage: int, time: int, is_keeper: bool
+) -> Trigger:
+    """The trigger that is due at `time`, first match wins."""
+    gearing = abs(leverage)
+    away = abs(leverage - target)
+
+    if policy.triggers & EMERGENCY and (
+        gearing > policy.band_max
+        or (
+            gearing > abs(target) + policy.tolerance
+            and moved_against(last.price, price, target) >= policy.emergency_move
+        )
+    ):
+        return Trigger.EMERGENCY
+
+    if is_unfinished(policy, last, target, leverage):
+        return Trigger.NONE if time < last.time + policy.cooldown else last.chunk
+
+    if policy.triggers & BAND and (gearing < policy.band_min or gearing > policy.band_max):
+        return Trigger.BAND
+
+    opened = slot_start(policy, time)
+    if (
+        policy.triggers & SCHEDULED
+        and last.time < opened
+        and away > policy.drift
+        and (is_keeper or time >= opened + policy.exclusive)
+    ):
+        return Trigger.SCHEDULED
+
+    return Trigger.NONE
+
+
+def is_unfinished(policy: Policy, last: Rebalancing, target: int, leverage: int) -> bool:
+    """Whether chunks of the last rebalance remain: still out of tolerance, on the same side of the target."""
+    return (
+        last.chunk != Trigger.NONE
+        and last.buying == (leverage < target)
+        and abs(leverage - target) > policy.tolerance
+    )
+
+
+def moved_against(start: int, price: int, target: int) -> int:
+    """Fraction by which the index moved against the position since `start`; 0 when it moved for it."""
+    low, high = (price, start) if target > 0 else (start, price)
+    return (high - low) * WAD // start if high > low and start != 0 else 0
+
+
+def slot_start(policy: Policy, time: int) -> int:
+    """Start of the schedule's slot that `time` lies in, counted from 00:00 UTC plus the offset."""
+    if time < policy.offset:
+        return 0
+    return time - (time - policy.offset) % policy.period
+
+
+def lateness(policy: Policy, time: int) -> int:
+    """Seconds for which a scheduled rebalance has been open to everybody."""
+    return max(0, time - slot_start(policy, time) - policy.exclusive)
+
+
+def chunk(policy: Policy, size_delta: int, price: int) -> int:
+    """A trade cut to the largest allowed per call."""
+    traded = abs(lm.notional(size_delta, price))
+    return size_delta if traded <= policy.max_notional else lm.div(size_delta * policy.max_notional, traded)
+
+
+def decide(snapshot: Snapshot, policy: Policy, now: int, is_keeper: bool) -> Action | None:
+    """What a keeper should do at `now`, or None."""
+    if snapshot.ruined or snapshot.supply == 0:
+        return None
+    if snapshot.equity <= 0:
+        return Action(Kind.CHECK_RUIN)
+
+    trigger = due(
+        policy, snapshot.rebalancing, snapshot.target, snapshot.price, snapshot.leverage, now, is_keeper
+    )
+    if trigger == Trigger.NONE:
+        return None
+
+    wanted = lm.size_to_leverage(snapshot.target, snapshot.equity, snapshot.size, snapshot.price)
+    size_delta = chunk(policy, wanted, snapshot.price)
+    if abs(lm.notional(size_delta, snapshot.price)) < policy.min_notional:
+        return None
+    if now < snapshot.paused_until and (size_delta > 0) == (snapshot.target > 0):
+        return None  # A pause stops what raises leverage, never what lowers it (E-7).
+    return Action(Kind.REBALANCE, trigger, size_delta)
+
+
+def band_edges(target: int, against: int, favour: int) -> tuple[int, int]:
+    """|leverage| after the index moved by the fraction `favour` for the position, and `against` it.
+
+    Band edges computed from moves give longs and shorts the same distance. One and the same band would not:
+    +3x reaches 4x after 11.1 %, -3x after 6.7 %.
+    """
+    sign = 1 if target > 0 else -1
+    return abs(lm.drifted(target, sign * favour)), abs(lm.drifted(target, -sign * against))
