@@ -82,8 +82,8 @@ def decide(snapshot: Snapshot, policy: Policy, now: int, is_keeper: bool) -> Act
     """What a keeper should do at `now`, or None."""
     if snapshot.ruined or snapshot.supply == 0:
         return None
-    if snapshot.equity <= 0:
-        return Action(Kind.CHECK_RUIN)
+    if snapshot.equity <= 0 or snapshot.size == 0:
+        return Action(Kind.CHECK_RUIN)  # Shares without a position: the venue has liquidated it.
 
     trigger = due(
         policy, snapshot.rebalancing, snapshot.target, snapshot.price, snapshot.leverage, now, is_keeper

@@ -1,0 +1,140 @@
+"""config/markets.toml: what it says, and the one line that each mistake costs."""
+
+import tomllib
+from decimal import Decimal
+
+import pytest
+
+from leverage import config
+from leverage.config import DEFAULT_PATH, ConfigError
+from leverage.types import WAD, Caps, Fees
+
+ADDRESS = "0x" + "ab" * 20
+
+
+def tables() -> dict:
+    return tomllib.loads(DEFAULT_PATH.read_text(), parse_float=Decimal)
+
+
+def changed(path: str, value: object) -> dict:
+    """The real file with one value put in, or taken out with None."""
+    root = tables()
+    *folders, key = path.split(".")
+    table = root
+    for folder in folders:
+        table = table.setdefault(folder, {})
+    if value is None:
+        del table[key]
+    else:
+        table[key] = value
+    return root
+
+
+def test_load__the_real_file__gives_the_documented_defaults():
+    loaded = config.load()
+    token = loaded.tokens["ETH3L"]
+    policy = token.policy_struct()
+
+    assert {"ETH3L", "ETH3S", "ETH2L", "ETH1S", "BTC3L", "BTC3S"} <= set(loaded.tokens)
+    assert (policy.triggers, policy.period, policy.offset, policy.exclusive) == (7, 86_400, 120, 1_800)
+    assert (policy.band_min, policy.band_max) == (2 * WAD, 4 * WAD)
+    assert (policy.emergency_move, policy.tip_rate) == (WAD // 10, WAD // 1_000)
+    assert token.fees_struct() == Fees(WAD // 1_000, WAD // 1_000, WAD // 10_000)
+    assert token.caps.caps(6) == Caps(5_000_000 * 10**6, 20_000_000 * 10**6)
+
+
+def test_load__short__has_a_band_of_its_own():
+    short = config.load().tokens["ETH3S"].policy_struct()
+
+    assert (short.band_min, short.band_max) == (WAD, 5 * WAD)
+
+
+def test_load__token_names_edges__takes_them():
+    loaded = config.parse(changed("tokens.ETH3L.policy", {"band_min": "2.5", "band_max": Decimal("3.5")}))
+    policy = loaded.tokens["ETH3L"].policy_struct()
+
+    assert (policy.band_min, policy.band_max) == (25 * WAD // 10, 35 * WAD // 10)
+    assert policy.drift == loaded.defaults.policy.drift
+
+
+def test_load__second_file__adds_and_overrides(tmp_path):
+    above = tmp_path / "devnet.toml"
+    above.write_text(
+        f'[venues.perp_v2.chains.31337]\nclearing_house = "{ADDRESS}"\n[markets.ETH]\nheartbeat = 7'
+    )
+
+    loaded = config.load(DEFAULT_PATH, above)
+
+    assert loaded.venues["perp_v2"].chains[31337]["clearing_house"].lower() == ADDRESS
+    assert loaded.markets["ETH"].heartbeat == 7
+    assert loaded.markets["ETH"].feed_decimals == 8
+
+
+@pytest.mark.parametrize("text", ["0.1", "0.000000000000000001", "123456789.987654321", "-3", "5"])
+def test_to_wad__decimal__is_exact(text):
+    assert config.to_wad(text) == int(Decimal(text) * WAD)
+    assert config.to_wad(Decimal(text)) == int(Decimal(text) * WAD)
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "said"),
+    [
+        ("defaults.policy.drift", "five", "defaults.policy.drift = 'five': not a number"),
+        ("defaults.policy.drift", "-0.1", "defaults.policy.drift = '-0.1': must not be negative"),
+        ("defaults.policy.drift", "NaN", "defaults.policy.drift = 'NaN': not a finite number"),
+        ("defaults.policy.drift", True, "defaults.policy.drift = True: not a number"),
+        ("defaults.fees.mint", "0.0000000000000000001", "more than 18 digits"),
+        ("defaults.policy.drift", None, "defaults.policy.drift is missing"),
+        ("defaults.policy.dirft", "1", "defaults.policy.dirft: no such key"),
+        ("defaults.policy.period", "86400", "defaults.policy.period = '86400'"),
+        ("defaults.policy.period", 0, "defaults.policy.period = 0"),
+        ("defaults.policy.triggers", ["band", "crash"], "defaults.policy.triggers.1 = 'crash'"),
+        ("defaults.policy.max_slippage", "1", "defaults.policy.max_slippage = '1'"),
+        ("defaults.policy.offset", 86_400, "policy.offset = 86400: must be below period (86400)"),
+        ("tokens.ETH3L.target", "6", "tokens.ETH3L.target = 6: must be 1x to 5x, long or short"),
+        ("tokens.ETH3L.target", "0.5", "tokens.ETH3L.target = 0.5"),
+        ("tokens.ETH3L.market", "DOGE", "tokens.ETH3L.market = 'DOGE': no such market"),
+        ("tokens.ETH3L.policy", {"band_max": "3"}, "tokens.ETH3L.policy: the band 2x..3x does not enclose"),
+        ("tokens.ETH3L", "text", "tokens.ETH3L = 'text'"),
+        ("markets.ETH.venue", "nowhere", "markets.ETH.venue = 'nowhere': no such venue"),
+        (
+            "venues.perp_v2.chains",
+            {"10": {"clearing_house": "0x12"}},
+            "clearing_house = '0x12': not an address",
+        ),
+        ("venues.perp_v2.chains", {"10": {"clearing_house": "0x" + "0" * 40}}, "the zero address"),
+        ("venues.perp_v2.chains", {"ten": {}}, "venues.perp_v2.chains.ten"),
+        (
+            "venues.perp_v2.chains",
+            {"10": {"clearing_house": "0x82ac2CE43e33683c58BE4cDc40975E73aA50f45a"}},
+            "the checksum in its letters does not match",
+        ),
+    ],
+)
+def test_parse__bad_value__is_one_line_with_key_and_value(path, value, said):
+    with pytest.raises(ConfigError) as caught:
+        config.parse(changed(path, value), "markets.toml")
+
+    assert said in str(caught.value)
+    assert str(caught.value).startswith("markets.toml: ")
+    assert "\n" not in str(caught.value)
+
+
+def test_load__missing_or_broken_file__is_one_line(tmp_path):
+    broken = tmp_path / "broken.toml"
+    broken.write_text("[defaults\n")
+
+    with pytest.raises(ConfigError, match="no such file"):
+        config.load(tmp_path / "none.toml")
+    with pytest.raises(ConfigError, match="broken.toml: not valid TOML"):
+        config.load(broken)
+
+
+def test_network__roles__are_checked():
+    roles = {"name": "optimism", "admin": ADDRESS, "admin_delay": 172_800, "guardian": ADDRESS}
+    with pytest.raises(ConfigError, match="networks.10.treasury is missing"):
+        config.parse(changed("networks", {"10": roles}))
+
+    network = config.parse(changed("networks", {"10": {**roles, "treasury": ADDRESS}})).networks[10]
+
+    assert network.multisig and network.creator is None and network.keepers == ()
