@@ -31,8 +31,8 @@ contract PerpV2Adapter is IPerpAdapter {
 
     uint256 private constant WAD = 1e18;
     int256 private constant ONE = 1e6;
-    /// @dev A refused trade is tried in the whole of the venue's price window, 1/4 and 1/16 = 2^-4 of it.
-    uint256 private constant NARROWEST = 4;
+    /// @dev Seconds for which the venue keeps the middle of its price window.
+    uint256 private constant WINDOW_AGE = 15;
 
     IPerpClearingHouse public immutable clearingHouse;
     IPerpVault public immutable venueVault;
@@ -77,8 +77,7 @@ contract PerpV2Adapter is IPerpAdapter {
 
     /// @inheritdoc IPerpAdapter
     function price() public view returns (uint256) {
-        (uint160 root,) = _spot();
-        return PerpV2Quote.priceOf(root);
+        return PerpV2Quote.priceOf(_root());
     }
 
     /// @inheritdoc IPerpAdapter
@@ -119,8 +118,10 @@ contract PerpV2Adapter is IPerpAdapter {
         int256 size = _size();
         sizeDelta = _cut(size, sizeDelta);
         if (sizeDelta == 0) return fill;
-        (uint160 limit, bool isPassed) = _limit(sizeDelta > 0, worstPrice);
-        if (isPassed) return fill;
+        bool isBuy = sizeDelta > 0;
+        Math.Rounding tighter = isBuy ? Math.Rounding.Floor : Math.Rounding.Ceil;
+        uint160 limit = worstPrice == 0 ? 0 : PerpV2Quote.rootOf(worstPrice, tighter);
+        if (limit != 0 && _isPassed(isBuy, limit)) return fill;
 
         bytes memory refusal;
         (fill, refusal) = _trade(sizeDelta, limit);
@@ -154,8 +155,9 @@ contract PerpV2Adapter is IPerpAdapter {
 
     /* TRADES */
 
-    /// @dev Trades an exact amount, up to `limit`. The venue refuses a trade that leaves its price window, whose middle
-    /// cannot be read: then what fits into ever smaller parts of it is traded. Returns a fill, or why there is none.
+    /// @dev Trades an exact amount, up to `limit`. The venue refuses a trade that ends outside its price window, so then
+    /// what fits is traded: into the window around the present tick, or, should the middle be elsewhere, into what is in
+    /// the window wherever its middle is. Returns a fill, or why there is none.
     function _trade(int256 sizeDelta, uint160 limit) private returns (Fill memory fill, bytes memory refusal) {
         bool isBuy = sizeDelta > 0;
         IPerpClearingHouse.OpenPositionParams memory order = IPerpClearingHouse.OpenPositionParams({
@@ -168,16 +170,17 @@ contract PerpV2Adapter is IPerpAdapter {
             sqrtPriceLimitX96: limit,
             referralCode: 0
         });
-        for (uint256 narrowing;; narrowing += 2) {
+        for (uint256 age;; age += WINDOW_AGE) {
             try clearingHouse.openPosition(order) returns (uint256 base, uint256 total) {
                 return (_fill(isBuy ? base.toInt256() : -base.toInt256(), total, _feeRatio()), "");
             } catch (bytes memory reason) {
                 // Without a reason it ran out of gas.
                 if (reason.length == 0) _revertWith(reason);
-                bool isWindow = _is(reason, "EX_OPLAS") || _is(reason, "EX_OPB");
-                if (!isWindow || narrowing > NARROWEST) return (fill, reason);
+                refusal = reason;
             }
-            order.sqrtPriceLimitX96 = _windowed(isBuy, limit, narrowing);
+            if (!_is(refusal, "EX_OPLAS") || age > WINDOW_AGE) return (fill, refusal);
+            order.sqrtPriceLimitX96 = _windowed(isBuy, limit, age);
+            if (_isPassed(isBuy, order.sqrtPriceLimitX96)) return (fill, refusal);
         }
     }
 
@@ -233,27 +236,22 @@ contract PerpV2Adapter is IPerpAdapter {
             : Fill(size, total.toInt256(), Math.mulDiv(total, feeRatio, uint256(ONE) - feeRatio, Math.Rounding.Ceil));
     }
 
-    /// @dev `worstPrice` as the pool writes prices, and whether the pool is there already.
-    function _limit(bool isBuy, uint256 worstPrice) private view returns (uint160 limit, bool isPassed) {
-        if (worstPrice == 0) return (0, false);
-        limit = PerpV2Quote.rootOf(worstPrice, isBuy ? Math.Rounding.Floor : Math.Rounding.Ceil);
-        (uint160 root,) = _spot();
-        isPassed = isBuy ? root >= limit : root <= limit;
+    function _isPassed(bool isBuy, uint160 limit) private view returns (bool) {
+        uint160 root = _root();
+        return isBuy ? root >= limit : root <= limit;
     }
 
-    /// @dev The tighter of `limit` and the venue's window, `2 ** narrowing` times narrower, around the present tick.
-    function _windowed(bool isBuy, uint160 limit, uint256 narrowing) private view returns (uint160) {
-        (, int24 tick) = _spot();
-        int256 window = int256(Math.max(uint256(exchange.getMaxTickCrossedWithinBlock(baseToken)) >> narrowing, 1));
-        int256 last = PerpV2Quote.MAX_TICK - 1;
-        int256 edge = isBuy ? SignedMath.min(tick + window, last) : -SignedMath.min(window - tick, last);
-        uint160 bound = PerpV2Quote.rootAt(int24(edge));
-        if (limit == 0) return bound;
-        return isBuy == (limit < bound) ? limit : bound;
+    /// @dev The tighter of `limit` and the edge of the venue's window, if its middle is no older than `age`.
+    function _windowed(bool isBuy, uint160 limit, uint256 age) private view returns (uint160) {
+        int24 middle = PerpV2Quote.extremeTick(pool, isBuy, age);
+        int256 width = int256(uint256(exchange.getMaxTickCrossedWithinBlock(baseToken)));
+        int256 edge = isBuy ? middle + width : middle - width;
+        uint160 bound = PerpV2Quote.rootAt(int24(edge.min(PerpV2Quote.MAX_TICK - 1).max(1 - PerpV2Quote.MAX_TICK)));
+        return limit != 0 && isBuy == (limit < bound) ? limit : bound;
     }
 
-    function _spot() private view returns (uint160 root, int24 tick) {
-        (root, tick,,,,,) = pool.slot0();
+    function _root() private view returns (uint160 root) {
+        (root,,,,,,) = pool.slot0();
     }
 
     function _size() private view returns (int256) {

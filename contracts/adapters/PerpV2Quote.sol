@@ -100,6 +100,24 @@ library PerpV2Quote {
         return (Math.sqrt(Math.mulDiv(price, 1 << 128, 1e18, rounding), rounding) << 32).toUint160();
     }
 
+    /// @notice The lowest tick (for a buy) or the highest (for a sale) from which one of the last `age` seconds began, or
+    /// the present one.
+    function extremeTick(IUniswapV3Pool pool, bool isBuy, uint256 age) internal view returns (int24 extreme) {
+        uint16 index;
+        uint16 cardinality;
+        (, extreme, index, cardinality,,,) = pool.slot0();
+        (uint32 end, int56 sum,,) = pool.observations(index);
+        // The tick stood still between two observations.
+        while (block.timestamp - end < age) {
+            index = (index == 0 ? cardinality : index) - 1;
+            (uint32 start, int56 sumBefore,, bool isInitialised) = pool.observations(index);
+            if (!isInitialised || start >= end) break;
+            int24 tick = int24((sum - sumBefore) / int56(uint56(end - start)));
+            if (isBuy == (tick < extreme)) extreme = tick;
+            (end, sum) = (start, sumBefore);
+        }
+    }
+
     /* STEPS */
 
     /// @dev Buys what is left, at most up to the price `edge`, and says whether it came that far.

@@ -22,6 +22,17 @@ interface IUniswapV3Pool {
             bool unlocked
         );
 
+    /// @dev `tickCumulative` is the sum of the tick over all seconds.
+    function observations(uint256 index)
+        external
+        view
+        returns (
+            uint32 blockTimestamp,
+            int56 tickCumulative,
+            uint160 secondsPerLiquidityCumulativeX128,
+            bool initialized
+        );
+
     function tickBitmap(int16 word) external view returns (uint256);
 
     function ticks(int24 tick)

@@ -1,0 +1,97 @@
+"""Venues and rigs for the tests of adapters."""
+
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any
+
+import pytest
+from eth_abi import encode
+from eth_utils import keccak
+from rigs import VAULT, MockRig, PerpV2Rig, Rig
+
+from devnet import Anvil, Contract, PerpV2, RevertError, Rpc, start
+
+
+@pytest.fixture(scope="session")
+def forked() -> Iterator[Callable[[int], PerpV2]]:
+    """Perp v2 with collateral of some decimals: built on one chain, used on another that forks it."""
+    chains: list[Anvil] = []
+    venues: dict[int, PerpV2] = {}
+
+    def connect(decimals: int) -> PerpV2:
+        if decimals not in venues:
+            upstream, built = start(
+                port=None, anvil_options={"frozen_clock": True}, decimals=decimals, markets=["ETH"]
+            )
+            fork = Anvil.start(fork_url=upstream.url, frozen_clock=True)
+            chains.extend((upstream, fork))
+            venues[decimals] = PerpV2.connect(fork.url, built.to_dict())
+        return venues[decimals]
+
+    yield connect
+    for chain in chains:
+        chain.stop()
+
+
+@pytest.fixture(scope="session")
+def chain() -> Iterator[Rpc]:
+    """A chain without a venue."""
+    with Anvil.start(frozen_clock=True) as anvil:
+        yield Rpc(anvil.url)
+
+
+@contextmanager
+def undone(rpc: Rpc) -> Iterator[None]:
+    snapshot = rpc("evm_snapshot")
+    yield
+    assert rpc("evm_revert", snapshot)
+
+
+@pytest.fixture(params=["mock-6", "mock-8", "mock-18", "perp_v2-6", "perp_v2-18"])
+def unbound(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    """An adapter without a vault, on each venue."""
+    venue, decimals = request.param.split("-")
+    if venue == "mock":
+        rpc = request.getfixturevalue("chain")
+        with undone(rpc):
+            yield MockRig.build(rpc, int(decimals))
+    else:
+        perp = request.getfixturevalue("forked")(int(decimals))
+        with undone(perp.rpc):
+            yield PerpV2Rig(perp)
+
+
+@pytest.fixture
+def rig(unbound: Rig) -> Rig:
+    """An adapter whose vault is VAULT."""
+    unbound.adapter.send("bind", sender=VAULT)
+    return unbound
+
+
+@pytest.fixture
+def perp_rig(forked: Callable[[int], PerpV2]) -> Iterator[PerpV2Rig]:
+    """The same on Perp v2 with 6 decimals, for what is peculiar to it."""
+    perp = forked(6)
+    with undone(perp.rpc):
+        rig = PerpV2Rig(perp)
+        rig.adapter.send("bind", sender=VAULT)
+        yield rig
+
+
+@pytest.fixture
+def reverts() -> Callable[..., AbstractContextManager[None]]:
+    """`with reverts(contract, "OnlyVault", caller, vault):` or, without a contract, a venue's reason."""
+
+    @contextmanager
+    def expect(contract: Contract | None, error: str, *args: Any) -> Iterator[None]:
+        with pytest.raises(RevertError) as caught:
+            yield
+        if contract is None:
+            assert str(caught.value) == error
+            return
+        entry = next(e for e in contract.artifact.abi if e["type"] == "error" and e["name"] == error)
+        types = [field["type"] for field in entry["inputs"]]
+        wanted = keccak(text=f"{error}({','.join(types)})")[:4] + encode(types, args)
+        assert caught.value.data == "0x" + wanted.hex(), caught.value
+
+    return expect

@@ -1,0 +1,149 @@
+"""Rigs: an adapter on its venue, an account that plays its vault, and hands to move the world around it."""
+
+from typing import NamedTuple
+
+from eth_abi import decode
+from eth_utils import keccak
+
+from devnet import Contract, PerpV2, RevertError, Rpc
+from devnet.artifacts import mock
+from devnet.perp_v2_build import WAD, actor
+
+VAULT, OUTSIDER, RECEIVER, OWNER = map(actor, ("vault", "outsider", "receiver", "owner"))
+PRICE = 2_000 * WAD  # Where every venue starts.
+
+
+class Position(NamedTuple):
+    size: int
+    cash: int
+
+    def equity(self, price: int) -> int:
+        return self.cash + self.size * price // WAD
+
+
+class Fill(NamedTuple):
+    size: int
+    cash: int
+    fee: int
+
+
+NOTHING = Fill(0, 0, 0)
+
+
+class Rig:
+    """What every venue's rig can do. `unit` is one whole collateral token, `scale` takes assets to WAD."""
+
+    def __init__(self, adapter: Contract, asset: Contract):
+        self.adapter = adapter
+        self.asset = asset
+        self.rpc = adapter.rpc
+        self.unit = 10 ** asset.call("decimals")
+        self.scale = WAD // self.unit
+
+    def position(self) -> Position:
+        return Position(*self.adapter.call("position"))
+
+    def price(self) -> int:
+        return self.adapter.call("price")
+
+    def quote(self, size: int) -> Fill:
+        return Fill(*self.adapter.call("quote", size))
+
+    def adjust(self, size: int, assets: int = 0, worst: int = 0, sender: str = VAULT) -> Fill:
+        """Send `assets` as a vault would, trade, and return what the adapter reported."""
+        if assets:
+            self.asset.send("mint", self.adapter, assets, sender=OWNER)
+        receipt = self.adapter.send("adjust", size, assets, worst, sender=sender)
+        self.gas = int(receipt["gasUsed"], 16)
+        signature = "0x" + keccak(text="Adjusted(int256,int256,uint256)").hex()
+        for log in receipt["logs"]:
+            if log["topics"][0] == signature:
+                return Fill(*decode(["int256", "int256", "uint256"], bytes.fromhex(log["data"][2:])))
+        return NOTHING
+
+    def withdraw(self, assets: int, sender: str = VAULT) -> int:
+        """Withdraw to RECEIVER and return what arrived there."""
+        before = self.asset.call("balanceOf", RECEIVER)
+        receipt = self.adapter.send("withdraw", assets, RECEIVER, sender=sender)
+        self.gas = int(receipt["gasUsed"], 16)
+        return self.asset.call("balanceOf", RECEIVER) - before
+
+    def opened(self, size: int, assets: int) -> Fill:
+        """A position of whole tokens: `size` in WAD, `assets` in whole collateral tokens."""
+        return self.adjust(size, assets * self.unit)
+
+    def error(self, revert: RevertError, name: str) -> tuple:
+        """Arguments of a custom error, which must be of this name."""
+        entry = next(e for e in self.adapter.artifact.abi if e["type"] == "error" and e["name"] == name)
+        types = [field["type"] for field in entry["inputs"]]
+        data = bytes.fromhex(revert.data[2:])
+        assert data[:4] == keccak(text=f"{name}({','.join(types)})")[:4], revert
+        return decode(types, data[4:])
+
+    # Each venue's own
+
+    def donate(self, assets: int) -> None:
+        """A stranger pays into the venue account."""
+        raise NotImplementedError
+
+    def move(self, price: int) -> None:
+        """Index and venue go to a new price."""
+        raise NotImplementedError
+
+    def liquidate(self) -> None:
+        """Have the venue take a part of the position away."""
+        raise NotImplementedError
+
+
+class MockRig(Rig):
+    @classmethod
+    def build(cls, rpc: Rpc, decimals: int) -> "MockRig":
+        asset = Contract.deploy(rpc, OWNER, mock("MockERC20"), "Dollar", "USD", decimals)
+        adapter = Contract.deploy(rpc, OWNER, mock("MockAdapter"), asset)
+        adapter.send("setFeeRate", WAD // 1000, sender=OWNER)
+        adapter.send("setSlippage", WAD // 2000, sender=OWNER)
+        return cls(adapter, asset)
+
+    def donate(self, assets: int) -> None:
+        self.asset.send("mint", OUTSIDER, assets, sender=OWNER)
+        self.asset.send("approve", self.adapter, assets, sender=OUTSIDER)
+        self.adapter.send("donate", assets, sender=OUTSIDER)
+
+    def move(self, price: int) -> None:
+        self.adapter.send("setPrice", price, sender=OWNER)
+
+    def liquidate(self) -> None:
+        self.adapter.send("liquidatePart", WAD // 2, WAD // 40, sender=OWNER)
+
+
+class PerpV2Rig(Rig):
+    def __init__(self, perp: PerpV2, market: str = "ETH"):
+        self.perp = perp
+        self.market = market
+        self.base_token = perp.markets[market].base_token
+        self.pool = perp.markets[market].pool
+        adapter = Contract.deploy(
+            perp.rpc, OWNER, mock("PerpV2Adapter"), perp.clearing_house, self.base_token
+        )
+        super().__init__(adapter, perp.settlement_token)
+
+    def donate(self, assets: int) -> None:
+        self.perp.fund(OUTSIDER, assets)
+        self.asset.send("approve", self.perp.vault, assets, sender=OUTSIDER)
+        self.perp.vault.send("depositFor", self.adapter, self.asset, assets, sender=OUTSIDER)
+
+    def move(self, price: int) -> None:
+        self.perp.move(self.market, price)
+
+    def liquidate(self) -> None:
+        """Move the price against the position, little by little, until the venue lets it be liquidated."""
+        while True:
+            against = -1 if self.position().size > 0 else 1
+            self.perp.move(self.market, self.perp.index_price(self.market) * (100 + against) // 100)
+            self.perp.warp(900)
+            try:
+                self.perp.liquidate(self.adapter, self.market)
+            except RevertError as revert:
+                assert str(revert) == "CH_EAV", revert
+            else:
+                return
