@@ -1,0 +1,165 @@
+"""One vault on an ideal venue, with everything around it, and how tests push it about."""
+
+from contextlib import contextmanager
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Any
+from unittest.mock import patch
+
+import pytest
+
+from leverage.types import DAY, WAD, Caps, Fees, Policy
+
+# 2030-01-01 12:00 UTC, when every test begins.
+NOON = 1_893_499_200
+LINES = ("price", "funding", "venueFee", "slippage", "managementFee", "rounding")
+FEES = Fees(mint=WAD // 1_000, burn=WAD // 1_000, management_per_day=WAD // 10_000)
+NO_FEES = Fees(0, 0, 0)
+FOREVER = 2**256 - 1
+
+
+def wad(value: Any) -> int:
+    """A number of units, as WAD."""
+    return int(Decimal(value) * WAD)
+
+
+def policy(target: int, **changes: int) -> Policy:
+    """The policy of these tests: a band of a third round the target, 10 bp of everything worth naming."""
+    gearing = abs(target)
+    values = {
+        "triggers": 7, "period": DAY, "offset": 120, "exclusive": 1_800, "cooldown": 60,
+        "band_min": gearing * 2 // 3, "band_max": gearing * 4 // 3, "emergency_move": wad("0.1"),
+        "drift": wad("0.05"), "tolerance": wad("0.02"), "max_slippage": wad("0.01"),
+        "emergency_slippage": wad("0.05"), "tip_rate": wad("0.001"), "tip_cap": wad(5),
+        "min_notional": wad(10), "max_notional": wad(1_000_000),
+    }  # fmt: skip
+    return Policy(**{**values, **changes})
+
+
+def caps(decimals: int) -> Caps:
+    return Caps(daily=5_000_000 * 10**decimals, total=20_000_000 * 10**decimals)
+
+
+@dataclass
+class Market:
+    """Prices are given in collateral, amounts in units of it; what comes back is as the contracts have it."""
+
+    chain: Any
+    owner: Any
+    asset: Any
+    feed: Any
+    oracle: Any
+    adapter: Any
+    vault: Any
+    token: Any
+    terms: Any
+
+    def units(self, amount: Any) -> int:
+        """An amount of collateral in its own decimals."""
+        return int(Decimal(amount) * 10 ** self.asset.decimals())
+
+    @property
+    def scale(self) -> int:
+        return 10 ** (18 - self.asset.decimals())
+
+    # What happens outside
+
+    def price(self, index: Any, venue: Any = None) -> None:
+        """Move the index, and the venue with it unless it is given its own price."""
+        self.feed.set(int(Decimal(index) * 10 ** self.feed.decimals()), sender=self.owner)
+        self.adapter.setPrice(wad(index if venue is None else venue), sender=self.owner)
+
+    def wait(self, seconds: int, fresh: bool = True) -> None:
+        """Let time pass; the feed repeats its price at the end unless it is to be late."""
+        self.chain.pending_timestamp = self.now + seconds
+        self.chain.mine()
+        if fresh:
+            self.feed.set(self.feed.latestAnswer(), sender=self.owner)
+
+    def wait_until(self, second: int, day: int = 0) -> None:
+        """Wait for a second after midnight UTC, `day` days after the day on which tests begin."""
+        self.wait((NOON // DAY + day) * DAY + second - self.now)
+
+    @property
+    def now(self) -> int:
+        return self.chain.blocks.head.timestamp
+
+    # What users do
+
+    def fund(self, who: Any, assets: int) -> None:
+        """Give `who` at least `assets`, and the vault leave to take them."""
+        if self.asset.balanceOf(who) < assets:
+            self.asset.mint(who, assets, sender=self.owner)
+        if self.asset.allowance(who, self.vault) < assets:
+            self.asset.approve(self.vault, FOREVER, sender=who)
+
+    def deposit(self, who: Any, amount: Any) -> Any:
+        assets = self.units(amount)
+        self.fund(who, assets)
+        return self.vault.deposit(assets, who, sender=who)
+
+    def mint(self, who: Any, shares: Any) -> Any:
+        """Mint an exact number of shares: where nav is 1 and trading is free, equity grows by the same."""
+        self.fund(who, self.vault.previewMint(wad(shares)))
+        return self.vault.mint(wad(shares), who, sender=who)
+
+    def redeem(self, who: Any, shares: int | None = None) -> Any:
+        """Redeem `shares`, or all that `who` has."""
+        return self.vault.redeem(shares or self.token.balanceOf(who), who, who, sender=who)
+
+    # What is seen
+
+    def paid(self, tx: Any) -> int:
+        """Assets that left for a receiver in a redemption."""
+        return only(tx, self.vault.Withdraw).assets
+
+    def lines(self) -> dict[str, int]:
+        """The ledger up to now, after checking that it closes to 0 wei (I-10)."""
+        lines, nav = self.vault.attribution()
+        ledger = dict(zip(LINES, lines, strict=True))
+        assert WAD + sum(ledger.values()) == nav == self.vault.nav()
+        return ledger
+
+    def cash(self) -> int:
+        return self.adapter.position().cash
+
+    def size(self) -> int:
+        return self.adapter.position().size
+
+
+def only(tx: Any, event: Any) -> Any:
+    """The one event of its kind in a transaction."""
+    (log,) = tx.decode_logs(event)
+    return log
+
+
+@contextmanager
+def reverts(error: Any, **inputs: Any):
+    """The block reverts with exactly this error and all of these arguments, whichever contract it comes from.
+
+    ape.reverts() accepts any revert that it cannot decode, such as one from a contract inside the call. Nor does
+    this replay the transaction for a trace, which takes Ape seconds.
+    """
+    from ape.exceptions import ContractLogicError
+    from ape_foundry.provider import FoundryProvider
+    from eth_abi import decode
+    from eth_utils import keccak, to_checksum_address
+
+    def raw(provider: Any, exception: Any, revert_message: Any = None, **_: Any) -> ContractLogicError:
+        return ContractLogicError(revert_message or "", base_err=exception)
+
+    with (
+        patch.object(FoundryProvider, "_handle_execution_reverted", raw),
+        pytest.raises(ContractLogicError) as caught,
+    ):
+        yield
+    abi, message = error.abi, caught.value.message
+    assert message.startswith("0x"), f"not {abi.selector}: {message}"
+    data = bytes.fromhex(message[2:])
+    assert data[:4] == keccak(text=abi.selector)[:4], f"not {abi.selector}: {message}"
+    values = decode([entry.type for entry in abi.inputs], data[4:])
+    found = {
+        entry.name: to_checksum_address(value) if entry.type == "address" else value
+        for entry, value in zip(abi.inputs, values, strict=True)
+    }
+    assert found == {name: getattr(value, "address", value) for name, value in inputs.items()}
