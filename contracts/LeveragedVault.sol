@@ -282,7 +282,9 @@ abstract contract LeveragedVault is ILeveragedVault, ReentrancyGuardTransient {
     }
 
     function _due(IVaultTerms.Policy memory policy, State memory s, address caller) internal view returns (Trigger) {
-        return policy.due(_rebalancing, target, s.price, _leverage(s), block.timestamp, terms.isKeeper(caller));
+        // The role matters in the exclusive seconds alone: nobody is looked up in the rest of the day.
+        bool isKeeper = policy.isExclusive(block.timestamp) && terms.isKeeper(caller);
+        return policy.due(_rebalancing, target, s.price, _leverage(s), block.timestamp, isKeeper);
     }
 
     /// @dev Whether the venue closed the position: we hold shares against a size that is no longer there.

@@ -38,7 +38,7 @@ def due(
         policy.triggers & SCHEDULED
         and last.time < opened
         and away > policy.drift
-        and (is_keeper or time >= opened + policy.exclusive)
+        and (is_keeper or not is_exclusive(policy, time))
     ):
         return Trigger.SCHEDULED
 
@@ -65,6 +65,11 @@ def slot_start(policy: Policy, time: int) -> int:
     if time < policy.offset:
         return 0
     return time - (time - policy.offset) % policy.period
+
+
+def is_exclusive(policy: Policy, time: int) -> bool:
+    """Whether a schedule has opened so lately that it is the keeper role's alone."""
+    return time < slot_start(policy, time) + policy.exclusive
 
 
 def lateness(policy: Policy, time: int) -> int:

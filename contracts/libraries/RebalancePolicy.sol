@@ -48,7 +48,7 @@ library RebalancePolicy {
         uint256 opened = slotStart(policy, time);
         if (
             policy.triggers & SCHEDULED != 0 && last.time < opened && away > policy.drift
-                && (isKeeper || time >= opened + policy.exclusive)
+                && (isKeeper || !isExclusive(policy, time))
         ) return ILeveragedVault.Trigger.SCHEDULED;
 
         return ILeveragedVault.Trigger.NONE;
@@ -75,6 +75,11 @@ library RebalancePolicy {
     function slotStart(IVaultTerms.Policy memory policy, uint256 time) internal pure returns (uint256) {
         if (time < policy.offset) return 0;
         return time - (time - policy.offset) % policy.period;
+    }
+
+    /// @notice Whether a schedule has opened so lately that it is the keeper role's alone.
+    function isExclusive(IVaultTerms.Policy memory policy, uint256 time) internal pure returns (bool) {
+        return time < slotStart(policy, time) + policy.exclusive;
     }
 
     /// @notice Seconds for which a scheduled rebalance has been open to everybody.

@@ -139,6 +139,10 @@ contract LeverageMathHarness {
         return RebalancePolicy.slotStart(policy, time);
     }
 
+    function isExclusive(IVaultTerms.Policy memory policy, uint256 time) external pure returns (bool) {
+        return RebalancePolicy.isExclusive(policy, time);
+    }
+
     function lateness(IVaultTerms.Policy memory policy, uint256 time) external pure returns (uint256) {
         return RebalancePolicy.lateness(policy, time);
     }
