@@ -186,13 +186,12 @@ abstract contract LeveragedVault is ILeveragedVault, ReentrancyGuardTransient {
         if (_status.isRuined || token.totalSupply() == 0) return _status.isRuined;
         IPerpAdapter.Position memory p = adapter.position();
         int256 left = p.cash;
-        // A position that went without our doing was liquidated, at whatever price: no price is asked for.
+        // Where the position is gone no price is asked for.
         if (!_isGone(p.size)) {
             left = LeverageMath.equity(p.cash, p.size, oracle.price());
             if (left > 0) return false;
         }
-        _status.isRuined = true;
-        emit Ruined({equity: left, size: p.size});
+        _ruin(left, p.size);
         return true;
     }
 
@@ -249,6 +248,8 @@ abstract contract LeveragedVault is ILeveragedVault, ReentrancyGuardTransient {
         Due memory fee;
         (s, lines, fee) = _project(price);
         _status.managementIntegral = uint88(fee.managementIntegral);
+        // Before the next booking forgets that there was a position.
+        if (s.supply > 0 && !_status.isRuined && _isGone(s.size)) _ruin(s.equity, s.size);
         if (fee.shares > 0) {
             token.mint(fee.treasury, fee.shares);
             emit Accrued({feeShares: fee.shares, supply: s.supply});
@@ -287,7 +288,12 @@ abstract contract LeveragedVault is ILeveragedVault, ReentrancyGuardTransient {
         return policy.due(_rebalancing, target, s.price, _leverage(s), block.timestamp, isKeeper);
     }
 
-    /// @dev Whether the venue closed the position: we hold shares against a size that is no longer there.
+    function _ruin(int256 left, int256 size) private {
+        _status.isRuined = true;
+        emit Ruined({equity: left, size: size});
+    }
+
+    /// @dev Whether the venue closed the position: a size that went without our doing was liquidated, at whatever price.
     function _isGone(int256 size) internal view returns (bool) {
         return size == 0 && _mark.size != 0;
     }
