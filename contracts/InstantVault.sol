@@ -218,12 +218,16 @@ contract InstantVault is LeveragedVault, IInstantVault {
         require(bought > 0 && bought >= shares, TooFewShares(bought, shares));
         if (shares == 0) shares = bought;
 
-        if (s.supply == 0) _rebalancing = Rebalancing(price.toUint128(), uint40(block.timestamp), Trigger.NONE, false);
+        if (s.supply == 0) {
+            _rebalancing = Rebalancing(price.toUint128(), uint40(block.timestamp), Trigger.NONE, false);
+            // What lay in the empty vault is a gift to whoever comes first.
+            lines.funding = _perShare(s.equity, shares).toInt128();
+        }
         s.supply += shares;
         s.size += fill.size;
         s.cash += int256(e.margin * _scale) + fill.cash;
         s.equity = LeverageMath.equity(s.cash, s.size, price);
-        int256 cost = LeverageMath.costOf(fill.size, fill.cash, price);
+        int256 cost = _cost(fill, price);
         if (cost < 0) lines.slippage += _perShare(-cost, s.supply).toInt128();
         _book(s, lines);
 
@@ -245,8 +249,7 @@ contract InstantVault is LeveragedVault, IInstantVault {
         if (shares == 0) shares = _sharesToPay(s, paid);
         token.burn(msg.sender, owner, shares);
 
-        IPerpAdapter.Fill memory fill = _close(s, shares);
-        uint256 proceeds = _floor(LeverageMath.portionDown(s.cash, shares, s.supply) + fill.cash);
+        (IPerpAdapter.Fill memory fill, uint256 proceeds) = _close(s, shares);
         if (assets == 0) {
             paid = proceeds;
             assets = paid - LeverageMath.feeUp(paid, s.burnFee);
@@ -291,7 +294,7 @@ contract InstantVault is LeveragedVault, IInstantVault {
         s.size += fill.size;
         s.cash += fill.cash;
         s.equity = LeverageMath.equity(s.cash, s.size, price);
-        int256 slip = LeverageMath.costOf(fill.size, fill.cash, price) - int256(fill.fee);
+        int256 slip = _cost(fill, price) - int256(fill.fee);
         lines.venueFee -= _perShare(int256(fill.fee), s.supply).toInt128();
         lines.slippage -= _perShare(slip, s.supply).toInt128();
         uint256 tipShares = _tip(p, s, lines, trigger);
@@ -373,30 +376,32 @@ contract InstantVault is LeveragedVault, IInstantVault {
         int256 leverage_ = _entryLeverage(s);
         int256 sizeDelta = LeverageMath.sizeToLeverage(leverage_, int256(e.margin * _scale), 0, s.price);
         if (sizeDelta == 0) return e;
-        int256 cost = _costToEntrant(adapter.quote(sizeDelta), s.price);
+        int256 cost = _cost(adapter.quote(sizeDelta), s.price);
+        if (cost < 0) cost = 0;
         e.sizeDelta = LeverageMath.sizeNetOfCost(sizeDelta, s.price, leverage_, cost);
     }
 
     function _planMint(State memory s, uint256 shares) private view returns (Entry memory e) {
         uint256 net = LeverageMath.toNetUp(shares, s.equity, s.supply);
         e.sizeDelta = LeverageMath.sizeToLeverage(_entryLeverage(s), int256(net), 0, s.price);
-        uint256 cost = uint256(_costToEntrant(adapter.quote(e.sizeDelta), s.price));
+        uint256 cost = _costToEntrant(s, adapter.quote(e.sizeDelta));
         e.margin = Math.ceilDiv(net + cost, _scale);
         e.assets = LeverageMath.grossUp(e.margin, s.mintFee);
         e.fee = e.assets - e.margin;
     }
 
     function _sharesFor(State memory s, uint256 margin, IPerpAdapter.Fill memory fill) private view returns (uint256) {
-        uint256 cost = uint256(_costToEntrant(fill, s.price));
+        uint256 cost = _costToEntrant(s, fill);
         uint256 brought = margin * _scale;
         require(cost < brought, CostExceedsDeposit(cost, brought));
         return LeverageMath.toSharesDown(brought - cost, s.equity, s.supply);
     }
 
-    /// @dev A fill better than the index belongs to the whole fund, never to the entrant.
-    function _costToEntrant(IPerpAdapter.Fill memory fill, uint256 price) private pure returns (int256) {
-        int256 cost = _cost(fill, price);
-        return cost > 0 ? cost : int256(0);
+    /// @dev By how much the trade lowers equity, to the wei (I-2). A fill better than the index belongs to the whole fund,
+    /// never to the entrant.
+    function _costToEntrant(State memory s, IPerpAdapter.Fill memory fill) private pure returns (uint256) {
+        int256 cost = s.equity - LeverageMath.equity(s.cash + fill.cash, s.size + fill.size, s.price);
+        return cost > 0 ? uint256(cost) : 0;
     }
 
     function _cost(IPerpAdapter.Fill memory fill, uint256 price) private pure returns (int256) {
@@ -404,29 +409,38 @@ contract InstantVault is LeveragedVault, IInstantVault {
     }
 
     /// @dev Close a leaver's part of the position. A ruined vault whose position is worth less than nothing has
-    /// nothing to close: the venue bears that.
-    function _close(State memory s, uint256 shares) private returns (IPerpAdapter.Fill memory fill) {
-        int256 sizeDelta = -LeverageMath.portion(s.size, shares, s.supply);
-        if (sizeDelta == 0 || (_status.isRuined && _proceeds(s, shares) <= 0)) return fill;
-        fill = adapter.adjust(sizeDelta, 0, 0);
-        require(fill.size == sizeDelta, PartialFill(fill.size, sizeDelta));
+    /// nothing to close and pays nothing: the venue bears that.
+    function _close(State memory s, uint256 shares) private returns (IPerpAdapter.Fill memory fill, uint256 proceeds) {
+        int256 sizeDelta = _sizeToClose(s, shares);
+        if (sizeDelta != 0) {
+            if (_status.isRuined && _proceeds(s, shares) <= 0) return (fill, 0);
+            fill = adapter.adjust(sizeDelta, 0, 0);
+            require(fill.size == sizeDelta, PartialFill(fill.size, sizeDelta));
+        }
+        proceeds = _floor(LeverageMath.portionDown(s.cash, shares, s.supply) + fill.cash);
+    }
+
+    /// @dev What is left over by rounding stays long: the fund keeps an asset, never a debt (I-2).
+    function _sizeToClose(State memory s, uint256 shares) private pure returns (int256) {
+        return -LeverageMath.portionDown(s.size, shares, s.supply);
     }
 
     /// @dev What `shares` would be paid, WAD, before the burn fee.
     function _proceeds(State memory s, uint256 shares) private view returns (int256) {
-        int256 sizeDelta = -LeverageMath.portion(s.size, shares, s.supply);
+        int256 sizeDelta = _sizeToClose(s, shares);
         int256 cash = LeverageMath.portionDown(s.cash, shares, s.supply);
         return sizeDelta == 0 ? cash : cash + adapter.quote(sizeDelta).cash;
     }
 
-    /// @dev The shares whose proceeds cover `paid` assets, found from below: a larger exit moves the venue further.
+    /// @dev The shares whose proceeds cover `paid` assets. Where the venue pays better than its price the first guess is too
+    /// many and is taken back once; from then on from below: a larger exit moves the venue further.
     function _sharesToPay(State memory s, uint256 paid) private view returns (uint256 shares) {
         int256 wanted = int256(paid * _scale);
         int256 whole = LeverageMath.equity(s.cash, s.size, adapter.price());
         if (s.supply == 0 || whole <= 0) revert TooFewAssets(0, paid);
         shares = Math.min(Math.ceilDiv(uint256(wanted) * s.supply, uint256(whole)), s.supply);
         int256 got = _proceeds(s, shares);
-        for (uint256 i = 0; got < wanted && shares < s.supply && i < MAX_ROUNDS; ++i) {
+        for (uint256 i = 0; i < MAX_ROUNDS && (got < wanted ? shares < s.supply : got > wanted && i == 0); ++i) {
             require(got > 0, TooFewAssets(0, paid));
             shares = Math.min(Math.ceilDiv(shares * uint256(wanted), uint256(got)) + 1, s.supply);
             got = _proceeds(s, shares);

@@ -70,13 +70,8 @@ def to_net_up(shares: int, equity_: int, supply: int) -> int:
 
 
 def portion_down(amount: int, shares: int, supply: int) -> int:
-    """`amount * shares / supply` towards minus infinity: what a leaver takes of a cash leg."""
+    """`amount * shares / supply` towards minus infinity: what a leaver takes of the cash and of the position."""
     return amount * shares // supply
-
-
-def portion(size: int, shares: int, supply: int) -> int:
-    """`size * shares / supply` towards zero: the part of the position a leaver closes."""
-    return div(size * shares, supply)
 
 
 # Trades

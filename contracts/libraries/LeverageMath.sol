@@ -61,17 +61,12 @@ library LeverageMath {
         return Math.ceilDiv(shares * (equity_.toUint256() + VIRTUAL), supply + VIRTUAL);
     }
 
-    /// @notice `amount * shares / supply` towards minus infinity: what a leaver takes of a cash leg.
+    /// @notice `amount * shares / supply` towards minus infinity: what a leaver takes of the cash and of the position.
     function portionDown(int256 amount, uint256 shares, uint256 supply) internal pure returns (int256) {
         int256 product = amount * shares.toInt256();
         int256 whole = supply.toInt256();
         int256 quotient = product / whole;
         return product < 0 && quotient * whole != product ? quotient - 1 : quotient;
-    }
-
-    /// @notice `size * shares / supply` towards zero: the part of the position a leaver closes.
-    function portion(int256 size, uint256 shares, uint256 supply) internal pure returns (int256) {
-        return size * shares.toInt256() / supply.toInt256();
     }
 
     /* TRADES */

@@ -48,10 +48,6 @@ contract LeverageMathHarness {
         return LeverageMath.portionDown(amount, shares, supply);
     }
 
-    function portion(int256 size, uint256 shares, uint256 supply) external pure returns (int256) {
-        return LeverageMath.portion(size, shares, supply);
-    }
-
     function sizeToLeverage(int256 leverage_, int256 equity_, int256 size, uint256 price)
         external
         pure

@@ -32,7 +32,6 @@ ARGUMENTS = {
     "toSharesDown": (AMOUNT, EQUITY, AMOUNT),
     "toNetUp": (AMOUNT, EQUITY, AMOUNT),
     "portionDown": (MONEY, AMOUNT, AMOUNT),
-    "portion": (SIZE, AMOUNT, AMOUNT),
     "sizeToLeverage": (LEVERAGE, MONEY, SIZE, PRICE),
     "costOf": (SIZE, MONEY, PRICE),
     "sizeNetOfCost": (SIZE, PRICE, LEVERAGE, MONEY),
@@ -149,7 +148,6 @@ def test_formula__edges__equals_its_twin(harness):
         "toSharesDown": [(1, -1, 1), (1, -(10**12), 1), (1, -(10**12) - 1, 1), (7, 0, 0), (7, -9, 0)],
         "toNetUp": [(1, -1, 1), (1, -(10**12) - 1, 1), (7, 0, 0)],
         "portionDown": [(-1, 1, 3), (1, 1, 3), (-3, 1, 3), (-4, 2, 3), (1, 1, 0)],
-        "portion": [(-1, 1, 3), (-4, 2, 3), (1, 1, 0)],
         "sizeNetOfCost": [
             (0, WAD, WAD, 5),
             (WAD, WAD, -3 * WAD, WAD),
