@@ -137,8 +137,8 @@ def only(tx: Any, event: Any) -> Any:
 def reverts(error: Any, **inputs: Any):
     """The block reverts with exactly this error and all of these arguments, whichever contract it comes from.
 
-    ape.reverts() accepts any revert that it cannot decode, such as one from a contract inside the call. Nor does
-    this replay the transaction for a trace, which takes Ape seconds.
+    ape.reverts() accepts any revert that it cannot decode, such as one from a contract inside the call, and
+    replays the transaction for a trace, which takes seconds.
     """
     from ape.exceptions import ContractLogicError
     from ape_foundry.provider import FoundryProvider

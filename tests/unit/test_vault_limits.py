@@ -1,7 +1,7 @@
 """What keeps deposits out: caps, the pause, the band. Exits know none of them (E-7)."""
 
 import pytest
-from market import reverts, wad
+from market import reverts
 
 from leverage import leverage_math as lm
 from leverage.types import DAY, WAD, Caps
