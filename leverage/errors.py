@@ -8,6 +8,7 @@ from eth_abi.abi import decode
 from eth_abi.exceptions import DecodingError
 from eth_utils import keccak
 
+from leverage.abi import canonical, selector
 from leverage.types import WAD
 
 STRING = keccak(text="Error(string)")[:4]
@@ -73,28 +74,23 @@ Errors = Mapping[bytes, Mapping[str, Any]]
 def error_table(abis: Iterable[Iterable[Mapping[str, Any]]]) -> Errors:
     """Selector → ABI entry of every custom error in `abis`."""
     entries = (entry for abi in abis for entry in abi if entry.get("type") == "error")
-    return {keccak(text=signature(entry))[:4]: entry for entry in entries}
-
-
-def signature(entry: Mapping[str, Any]) -> str:
-    """`name(type,...)` of an ABI entry."""
-    return f"{entry['name']}({','.join(_type(field) for field in entry['inputs'])})"
+    return {selector(entry): entry for entry in entries}
 
 
 def revert(data: bytes, errors: Errors) -> RevertError:
     """Revert data as an exception: the error's name, its numbers, and what to do."""
     if not data:
         return RevertError("reverted without a reason (out of gas, or not the contract that was expected)")
-    selector, arguments = data[:4], data[4:]
+    head, arguments = data[:4], data[4:]
     try:
-        if selector == STRING:
+        if head == STRING:
             return RevertError(f"reverted: {decode(['string'], arguments)[0]}")
-        if selector == PANIC:
+        if head == PANIC:
             code = decode(["uint256"], arguments)[0]
             return RevertError(f"reverted: {PANICS.get(code, f'panic {code:#x}')}", "Panic")
-        if selector in errors:
-            entry = errors[selector]
-            values = decode([_type(field) for field in entry["inputs"]], arguments)
+        if head in errors:
+            entry = errors[head]
+            values = decode([canonical(field) for field in entry["inputs"]], arguments)
             return RevertError(_sentence(entry, values), entry["name"])
     except DecodingError:
         pass
@@ -117,9 +113,3 @@ def _show(error: str, value: Any) -> str:
     if isinstance(value, int) and (error in IN_WAD or error == "PolicyOutOfBounds" and value >= 10**12):
         return f"{Decimal(value) / WAD:f}"
     return str(value)
-
-
-def _type(field: Mapping[str, Any]) -> str:
-    if not field["type"].startswith("tuple"):
-        return str(field["type"])
-    return f"({','.join(_type(part) for part in field['components'])}){field['type'][5:]}"

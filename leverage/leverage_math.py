@@ -70,7 +70,7 @@ def to_net_up(shares: int, equity_: int, supply: int) -> int:
 
 
 def portion_down(amount: int, shares: int, supply: int) -> int:
-    """`amount * shares / supply` towards minus infinity: what a leaver takes of the cash and of the position."""
+    """`amount * shares / supply` towards minus infinity: what a leaver takes of cash and position."""
     return amount * shares // supply
 
 

@@ -108,7 +108,7 @@ def python(name: str, case: tuple) -> int | None:
 
 
 def test_twin__every_function__has_one(harness):
-    policy = {"due", "isUnfinished", "movedAgainst", "slotStart", "lateness", "chunk", "batch"}
+    policy = {"due", "isUnfinished", "movedAgainst", "slotStart", "isExclusive", "lateness", "chunk", "batch"}
     public = {
         name
         for name, function in inspect.getmembers(lm, inspect.isfunction)

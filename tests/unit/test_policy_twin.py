@@ -71,6 +71,7 @@ def encodable(case: tuple) -> tuple:
         ("isUnfinished", rules.is_unfinished, (POLICY, LAST, TARGET, LEVERAGE), 10),
         ("movedAgainst", rules.moved_against, (PRICE, PRICE, TARGET), 10),
         ("slotStart", rules.slot_start, (POLICY, st.one_of(TIME, st.integers(0, 10_000))), 10),
+        ("isExclusive", rules.is_exclusive, (POLICY, st.one_of(TIME, st.integers(0, 10_000))), 10),
         ("lateness", rules.lateness, (POLICY, st.one_of(TIME, st.integers(0, 10_000))), 10),
         ("chunk", rules.chunk, (POLICY, st.integers(-(10**27), 10**27), PRICE), 10),
     ],
