@@ -16,7 +16,7 @@ import {
     IPerpVault
 } from "interfaces/external/IPerpV2.sol";
 import {IUniswapV3Pool} from "interfaces/external/IUniswapV3Pool.sol";
-import {PerpV2Quote} from "contracts/adapters/PerpV2Quote.sol";
+import {PerpV2Pool} from "contracts/adapters/PerpV2Pool.sol";
 
 /// @title One market of Perpetual Protocol v2 for one vault. Fills in the same transaction.
 /// @notice Only the vault may trade and withdraw; `bind` is open to anyone, once. No owner, no parameters.
@@ -24,10 +24,13 @@ import {PerpV2Quote} from "contracts/adapters/PerpV2Quote.sol";
 /// revert with the venue's reason. A market that the venue closes is settled by `quitMarket(adapter, baseToken)` there, open
 /// to anyone, and everything can be withdrawn.
 contract PerpV2Adapter is IPerpAdapter {
-    using PerpV2Quote for PerpV2Quote.Market;
+    using PerpV2Pool for IUniswapV3Pool;
+    using PerpV2Pool for PerpV2Pool.Market;
     using SafeCast for *;
     using SafeERC20 for IERC20;
     using SignedMath for int256;
+
+    error NotReopened(int256 got, int256 wanted);
 
     uint256 private constant WAD = 1e18;
     int256 private constant ONE = 1e6;
@@ -77,7 +80,7 @@ contract PerpV2Adapter is IPerpAdapter {
 
     /// @inheritdoc IPerpAdapter
     function price() public view returns (uint256) {
-        return PerpV2Quote.priceOf(_root());
+        return PerpV2Pool.priceOf(pool.rootNow());
     }
 
     /// @inheritdoc IPerpAdapter
@@ -94,7 +97,7 @@ contract PerpV2Adapter is IPerpAdapter {
         uint256 amount = size.abs();
         require(amount <= type(uint128).max, QuoteTooLarge(sizeDelta));
         uint256 feeRatio = _feeRatio();
-        PerpV2Quote.Market memory market = PerpV2Quote.Market(pool, _tickSpacing, _poolFee, feeRatio);
+        PerpV2Pool.Market memory market = PerpV2Pool.Market(pool, _tickSpacing, _poolFee, feeRatio);
         (uint256 total, bool isDry) = market.totalOf(size > 0, amount);
         require(!isDry, QuoteTooLarge(sizeDelta));
         return _fill(size, total, feeRatio);
@@ -110,8 +113,9 @@ contract PerpV2Adapter is IPerpAdapter {
     }
 
     /// @inheritdoc IPerpAdapter
-    /// @dev Profit is no margin at this venue until it is realised. When it refuses a trade for that reason, a slice
-    /// of the position is sold and bought back in the same call. What that costs is in the fill, and not in `quote`.
+    /// @dev Profit is no margin at this venue until it is realised. When it refuses a trade for that reason, a slice of the
+    /// position is first closed and reopened. An increase without new margin is the fund's own, so its fill tells that cost
+    /// as well. Whoever brings margin or reduces pays for the own trade only: `quote` holds, and `position` shows the cost.
     function adjust(int256 sizeDelta, uint256 assets, uint256 worstPrice) external returns (Fill memory fill) {
         _requireVault();
         if (assets > 0) venueVault.deposit(asset, assets);
@@ -119,15 +123,18 @@ contract PerpV2Adapter is IPerpAdapter {
         sizeDelta = _cut(size, sizeDelta);
         if (sizeDelta == 0) return fill;
         bool isBuy = sizeDelta > 0;
-        Math.Rounding tighter = isBuy ? Math.Rounding.Floor : Math.Rounding.Ceil;
-        uint160 limit = worstPrice == 0 ? 0 : PerpV2Quote.rootOf(worstPrice, tighter);
-        if (limit != 0 && _isPassed(isBuy, limit)) return fill;
+        uint160 limit = worstPrice == 0 ? 0 : PerpV2Pool.rootOf(worstPrice, isBuy);
+        if (limit != 0 && pool.isPassed(isBuy, limit)) return fill;
 
         bytes memory refusal;
         (fill, refusal) = _trade(sizeDelta, limit);
         if (_is(refusal, "CH_NEFCI") || _is(refusal, "CH_NEFCM")) {
-            int256 slice = _slice(size, sizeDelta, 0);
-            if (slice != 0) (fill, refusal) = _realise(slice, sizeDelta, limit);
+            bool isIncrease = isBuy == (size > 0);
+            int256 slice = _slice(size, isIncrease ? sizeDelta.abs() : 0, 0);
+            if (slice == 0) _revertWith(refusal);
+            Fill memory cost = _realise(slice);
+            (fill, refusal) = _trade(sizeDelta, limit);
+            if (isIncrease && assets == 0) (fill.cash, fill.fee) = (fill.cash + cost.cash, fill.fee + cost.fee);
         }
         if (refusal.length > 0) _revertWith(refusal);
         // What the venue holds now is the truth, whatever it reported.
@@ -143,11 +150,12 @@ contract PerpV2Adapter is IPerpAdapter {
         if (_is(refusal, "V_NEFC")) {
             int256 slice = _slice(_size(), 0, assets);
             if (slice != 0) {
-                (, refusal) = _realise(slice, 0, 0);
-                if (refusal.length == 0) refusal = _pay(assets);
+                _realise(slice);
+                refusal = _pay(assets);
             }
-            uint256 free = venueVault.getFreeCollateralByToken(address(this), asset);
-            require(!_is(refusal, "V_NEFC"), WithdrawalShort(free, assets));
+            if (_is(refusal, "V_NEFC")) {
+                revert WithdrawalShort(venueVault.getFreeCollateralByToken(address(this), asset), assets);
+            }
         }
         if (refusal.length > 0) _revertWith(refusal);
         IERC20(asset).safeTransfer(receiver, assets);
@@ -179,37 +187,34 @@ contract PerpV2Adapter is IPerpAdapter {
                 refusal = reason;
             }
             if (!_is(refusal, "EX_OPLAS") || age > WINDOW_AGE) return (fill, refusal);
-            order.sqrtPriceLimitX96 = _windowed(isBuy, limit, age);
-            if (_isPassed(isBuy, order.sqrtPriceLimitX96)) return (fill, refusal);
+            uint160 edge = pool.edgeOf(isBuy, exchange.getMaxTickCrossedWithinBlock(baseToken), age);
+            if (limit == 0 || isBuy == (edge < limit)) order.sqrtPriceLimitX96 = edge;
+            if (pool.isPassed(isBuy, order.sqrtPriceLimitX96)) return (fill, refusal);
         }
     }
 
-    /// @dev Closes `slice` of the position, then buys it back together with `sizeDelta`.
-    function _realise(int256 slice, int256 sizeDelta, uint160 limit)
-        private
-        returns (Fill memory fill, bytes memory refusal)
-    {
-        Fill memory back;
-        (back, refusal) = _trade(-slice, 0);
-        if (refusal.length > 0) return (fill, refusal);
-        (fill, refusal) = _trade(sizeDelta - back.size, limit);
+    /// @dev Closes a slice of the position and reopens it.
+    function _realise(int256 slice) private returns (Fill memory cost) {
+        (Fill memory closed, bytes memory refusal) = _trade(-slice, 0);
         if (refusal.length > 0) _revertWith(refusal);
-        fill.cash += back.cash;
-        fill.fee += back.fee;
+        (cost, refusal) = _trade(-closed.size, 0);
+        if (refusal.length > 0) _revertWith(refusal);
+        require(cost.size == -closed.size, NotReopened(cost.size, -closed.size));
+        cost = Fill(0, cost.cash + closed.cash, cost.fee + closed.fee);
     }
 
-    /// @dev How much of the position to close and reopen, so that margin is half again what the venue asks of the
-    /// debt, after `sizeDelta` and after `assets` have left. Zero when there is no profit, or margin is not what is short.
-    /// Reopening turns the profit of a long into debt as well, hence the divisor; of a short it asks a little too much.
-    function _slice(int256 size, int256 sizeDelta, uint256 assets) private view returns (int256) {
+    /// @dev How much to realise so that margin is half again what the venue asks of the debt, after `added` of size and
+    /// with `assets` gone. Zero when there is no profit, or margin is not what is missing.
+    function _slice(int256 size, uint256 added, uint256 assets) private view returns (int256) {
         int256 spot = price().toInt256();
         int256 value = size * spot / int256(WAD);
         int256 openNotional = _openNotional();
         int256 profit = value + openNotional;
-        int256 debt = (size > 0 ? -openNotional : -value) + sizeDelta.abs().toInt256() * spot / int256(WAD);
+        int256 debt = (size > 0 ? -openNotional : -value) + added.toInt256() * spot / int256(WAD);
         int256 margin = position().cash - openNotional - assets.toInt256() * _scale;
         int256 goal = int256(_marginRatio()) * 3 / 2;
-        int256 missing = (debt * goal / ONE - margin) * ONE / (ONE - goal);
+        // Reopening turns the profit of a long into debt as well.
+        int256 missing = (debt * goal / ONE - margin) * ONE / (size > 0 ? ONE - goal : ONE);
         if (profit <= 0 || missing <= 0) return 0;
         return missing < profit ? size * missing / profit : size;
     }
@@ -234,24 +239,6 @@ contract PerpV2Adapter is IPerpAdapter {
         return size > 0
             ? Fill(size, -total.toInt256(), Math.mulDiv(total, feeRatio, uint256(ONE), Math.Rounding.Ceil))
             : Fill(size, total.toInt256(), Math.mulDiv(total, feeRatio, uint256(ONE) - feeRatio, Math.Rounding.Ceil));
-    }
-
-    function _isPassed(bool isBuy, uint160 limit) private view returns (bool) {
-        uint160 root = _root();
-        return isBuy ? root >= limit : root <= limit;
-    }
-
-    /// @dev The tighter of `limit` and the edge of the venue's window, if its middle is no older than `age`.
-    function _windowed(bool isBuy, uint160 limit, uint256 age) private view returns (uint160) {
-        int24 middle = PerpV2Quote.extremeTick(pool, isBuy, age);
-        int256 width = int256(uint256(exchange.getMaxTickCrossedWithinBlock(baseToken)));
-        int256 edge = isBuy ? middle + width : middle - width;
-        uint160 bound = PerpV2Quote.rootAt(int24(edge.min(PerpV2Quote.MAX_TICK - 1).max(1 - PerpV2Quote.MAX_TICK)));
-        return limit != 0 && isBuy == (limit < bound) ? limit : bound;
-    }
-
-    function _root() private view returns (uint160 root) {
-        (root,,,,,,) = pool.slot0();
     }
 
     function _size() private view returns (int256) {

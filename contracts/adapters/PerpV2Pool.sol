@@ -3,16 +3,18 @@ pragma solidity ^0.8.28;
 
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
 import {IUniswapV3Pool} from "interfaces/external/IUniswapV3Pool.sol";
 
-/// @title What a Perp v2 trade of an exact base amount pays, to the wei, without trading.
-/// @notice Walks the Uniswap v3 pool in the pool's own steps (whitepaper, section 6): each ends at an initialised tick, at
-/// the edge of a word of the tick bitmap, or where the order is filled. The venue hides the pool's fee from its traders and
-/// charges its own on the quote side, rounded up at each step.
+/// @title What a Perp v2 market's Uniswap v3 pool tells: prices, exact fills, and how far the venue lets the price go.
+/// @notice Fills are found by walking the pool in its own steps (whitepaper, section 6): each ends at an initialised tick,
+/// at the edge of a word of the tick bitmap, or where the order is filled. The venue hides the pool's fee from its traders
+/// and charges its own on the quote side, rounded up at each step.
 /// @dev At this venue base is the pool's token 0 and quote its token 1: a buy raises the price. Nothing to stop: it only
 /// reads.
-library PerpV2Quote {
+library PerpV2Pool {
     using SafeCast for uint256;
+    using SignedMath for int256;
 
     /// @dev Fees: 1e6 = 100 %.
     struct Market {
@@ -34,7 +36,7 @@ library PerpV2Quote {
 
     uint256 private constant Q96 = 1 << 96;
     uint256 private constant ONE = 1e6;
-    int24 internal constant MAX_TICK = 887272;
+    int24 private constant MAX_TICK = 887272;
 
     /// @dev 1.0001^(-2^i / 2) for i = 0..19, each 16 bytes of fraction, rounded to the nearest.
     bytes private constant ROOTS = hex"fffcb933bd6fad37aa2d162d1a594001fff97272373d413259a46990580e213a"
@@ -73,6 +75,29 @@ library PerpV2Quote {
         total = isBuy ? w.quote * (ONE - m.poolFee) / ONE + w.fee : w.quote - w.fee;
     }
 
+    /* PRICES */
+
+    function rootNow(IUniswapV3Pool pool) internal view returns (uint160 root) {
+        (root,,,,,,) = pool.slot0();
+    }
+
+    /// @notice Whether a trade up to `limit` has nothing left to do.
+    function isPassed(IUniswapV3Pool pool, bool isBuy, uint160 limit) internal view returns (bool) {
+        uint160 root = rootNow(pool);
+        return isBuy ? root >= limit : root <= limit;
+    }
+
+    /// @notice The price of a root, WAD, as the venue computes it.
+    function priceOf(uint160 root) internal pure returns (uint256) {
+        return Math.mulDiv(Math.mulDiv(root, root, Q96), 1e18, Q96);
+    }
+
+    /// @notice The root of a limit on the price, rounded to the strict side.
+    function rootOf(uint256 price, bool isBuy) internal pure returns (uint160) {
+        Math.Rounding strict = isBuy ? Math.Rounding.Floor : Math.Rounding.Ceil;
+        return (Math.sqrt(Math.mulDiv(price, 1 << 128, 1e18, strict), strict) << 32).toUint160();
+    }
+
     /// @notice sqrt(1.0001^tick) * 2^96, rounded as the pool does.
     function rootAt(int24 tick) internal pure returns (uint160) {
         uint256 bits = uint256(int256(tick < 0 ? -tick : tick));
@@ -90,19 +115,17 @@ library PerpV2Quote {
         return ((root + type(uint32).max) >> 32).toUint160();
     }
 
-    /// @notice The price of a root, WAD, as the venue computes it.
-    function priceOf(uint160 root) internal pure returns (uint256) {
-        return Math.mulDiv(Math.mulDiv(root, root, Q96), 1e18, Q96);
+    /* THE VENUE'S PRICE WINDOW */
+
+    /// @notice The edge of a window of `width` ticks to either side, whichever tick of the last `age` seconds is its middle.
+    function edgeOf(IUniswapV3Pool pool, bool isBuy, uint24 width, uint256 age) internal view returns (uint160) {
+        int256 middle = _extremeTick(pool, isBuy, age);
+        int256 edge = isBuy ? middle + int256(uint256(width)) : middle - int256(uint256(width));
+        return rootAt(int24(edge.min(MAX_TICK - 1).max(1 - MAX_TICK)));
     }
 
-    /// @notice The root of a price, good to 64 bits after the point.
-    function rootOf(uint256 price, Math.Rounding rounding) internal pure returns (uint160) {
-        return (Math.sqrt(Math.mulDiv(price, 1 << 128, 1e18, rounding), rounding) << 32).toUint160();
-    }
-
-    /// @notice The lowest tick (for a buy) or the highest (for a sale) from which one of the last `age` seconds began, or
-    /// the present one.
-    function extremeTick(IUniswapV3Pool pool, bool isBuy, uint256 age) internal view returns (int24 extreme) {
+    /// @dev Of the ticks at which a second within the last `age` began, and the present one, the worst for the trade.
+    function _extremeTick(IUniswapV3Pool pool, bool isBuy, uint256 age) private view returns (int24 extreme) {
         uint16 index;
         uint16 cardinality;
         (, extreme, index, cardinality,,,) = pool.slot0();

@@ -7,7 +7,7 @@ from eth_utils import keccak
 
 from devnet import Contract, PerpV2, RevertError, Rpc
 from devnet.artifacts import mock
-from devnet.perp_v2_build import WAD, actor
+from devnet.perp_v2_build import MAKER, WAD, actor, tick_near
 
 VAULT, OUTSIDER, RECEIVER, OWNER = map(actor, ("vault", "outsider", "receiver", "owner"))
 PRICE = 2_000 * WAD  # Where every venue starts.
@@ -72,6 +72,25 @@ class Rig:
         """A position of whole tokens: `size` in WAD, `assets` in whole collateral tokens."""
         return self.adjust(size, assets * self.unit)
 
+    def leverage(self) -> float:
+        position, price = self.position(), self.price()
+        return position.size * price / WAD / position.equity(price)
+
+    def releverage(self, target: int) -> int:
+        """Trade to `target` times equity, at the venue's price; the equity after that."""
+        position, price = self.position(), self.price()
+        wanted = target * position.equity(price) * WAD // price - position.size
+        filled = self.adjust(wanted)
+        assert filled.size == wanted
+        return self.position().equity(price)
+
+    def leave(self, part: int) -> int:
+        """Redeem a WAD part of the account as a vault does; what was paid."""
+        before = self.position()
+        closed = abs(before.size) * part // WAD
+        fill = self.adjust(-closed if before.size > 0 else closed)
+        return self.withdraw((before.cash * part // WAD + fill.cash) // self.scale)
+
     def error(self, revert: RevertError, name: str) -> tuple:
         """Arguments of a custom error, which must be of this name."""
         entry = next(e for e in self.adapter.artifact.abi if e["type"] == "error" and e["name"] == name)
@@ -126,6 +145,22 @@ class PerpV2Rig(Rig):
             perp.rpc, OWNER, mock("PerpV2Adapter"), perp.clearing_house, self.base_token
         )
         super().__init__(adapter, perp.settlement_token)
+
+    def tick(self) -> int:
+        return self.pool.call("slot0")[1]
+
+    def margin(self) -> float:
+        """Realised margin of the debt. The venue asks 0.1 for more of it and to withdraw, 0.0625 for less."""
+        position = self.position()
+        notional = self.perp.account_balance.call("getTakerOpenNotional", self.adapter, self.base_token)
+        debt = -notional if position.size > 0 else -position.size * self.price() // WAD
+        return (position.cash - notional) / debt
+
+    def make(self, low: int, high: int, quote: int) -> None:
+        """Have a maker quote between two prices in dollars, about `quote` whole dollars on each side."""
+        amounts = (quote * WAD * WAD // PRICE, quote * WAD)
+        order = (self.base_token, *amounts, tick_near(low), tick_near(high), 0, 0, False, 2**256 - 1)
+        self.perp.clearing_house.send("addLiquidity", order, sender=MAKER)
 
     def donate(self, assets: int) -> None:
         self.perp.fund(OUTSIDER, assets)
