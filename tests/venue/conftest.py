@@ -34,7 +34,7 @@ def forked() -> Iterator[Callable[[int], PerpV2]]:
 
 
 @pytest.fixture(scope="session")
-def chain() -> Iterator[Rpc]:
+def bare_chain() -> Iterator[Rpc]:
     """A chain without a venue."""
     with Anvil.start(frozen_clock=True) as anvil:
         yield Rpc(anvil.url)
@@ -52,7 +52,7 @@ def unbound(request: pytest.FixtureRequest) -> Iterator[Rig]:
     """An adapter without a vault, on each venue."""
     venue, decimals = request.param.split("-")
     if venue == "mock":
-        rpc = request.getfixturevalue("chain")
+        rpc = request.getfixturevalue("bare_chain")
         with undone(rpc):
             yield MockRig.build(rpc, int(decimals))
     else:
