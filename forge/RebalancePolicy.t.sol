@@ -6,7 +6,7 @@ import {IVaultTerms} from "interfaces/IVaultTerms.sol";
 import {LeverageMath, WAD} from "contracts/libraries/LeverageMath.sol";
 import {RebalancePolicy} from "contracts/libraries/RebalancePolicy.sol";
 import {LeverageMathHarness} from "contracts/mocks/LeverageMathHarness.sol";
-import {Rig} from "./Rig.sol";
+import {Rig, usd} from "./Rig.sol";
 import {abs, bound, vm} from "./Vm.sol";
 
 /// @title When a rebalance is due (E-5), over all times and states.
@@ -21,7 +21,7 @@ contract RebalancePolicyTest {
     IVaultTerms.Policy private _policy;
 
     constructor() {
-        _policy = new Rig(TARGET, 6).policyOf(TARGET);
+        _policy = new Rig(TARGET, usd(6)).policyOf(TARGET);
     }
 
     /* SCHEDULE */

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
+import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
+import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {ILeveragedToken} from "interfaces/ILeveragedToken.sol";
 import {ILeveragedVault} from "interfaces/ILeveragedVault.sol";
 import {IPerpAdapter} from "interfaces/IPerpAdapter.sol";
@@ -16,8 +18,15 @@ import {MockERC20} from "contracts/mocks/MockERC20.sol";
 import {ChainlinkOracle} from "contracts/oracle/ChainlinkOracle.sol";
 import {vm} from "./Vm.sol";
 
+/// @dev Collateral with any number of decimals.
+function usd(uint8 decimals) returns (MockERC20) {
+    return new MockERC20("Collateral", "USD", decimals);
+}
+
 /// @title One vault with everything round it, on the mock venue; the roles; and the words of the tests.
 contract Rig {
+    using SafeERC20 for IERC20;
+
     uint256 public constant HEARTBEAT = 1 hours;
     uint256 public constant MAX_DEVIATION = 0.02e18;
     uint32 public constant TIMELOCK = 2 days;
@@ -47,17 +56,13 @@ contract Rig {
     uint256 public scale;
     uint256 public unit;
 
-    constructor(int256 target_, uint8 decimals) {
+    constructor(int256 target_, MockERC20 asset_) {
         vm.warp(MIDNIGHT + 12 hours);
         target = target_;
-        scale = 10 ** (18 - decimals);
-        unit = 10 ** decimals;
-        asset = new MockERC20("Collateral", "USD", decimals);
+        asset = asset_;
+        unit = 10 ** asset.decimals();
+        scale = WAD / unit;
         adapter = new MockAdapter(address(asset));
-        _deploy();
-    }
-
-    function _deploy() internal {
         feed = new MockAggregator(8, int256(START_PRICE / 1e10));
         oracle =
             new ChainlinkOracle(IAggregatorV3(address(feed)), HEARTBEAT, MAX_DEVIATION, IAggregatorV3(address(0)), 0);
@@ -166,7 +171,7 @@ contract Rig {
     function give(address account, uint256 assets) public {
         asset.mint(account, assets);
         vm.prank(account);
-        asset.approve(address(vault), type(uint256).max);
+        IERC20(address(asset)).forceApprove(address(vault), type(uint256).max);
     }
 
     function deposit(address account, uint256 assets) public returns (uint256 shares) {
