@@ -1,4 +1,4 @@
-"""ChainlinkOracle: a price is positive, fresh, from a sequencer that is up, or it is no price at all (I-11)."""
+"""ChainlinkOracle: a price is positive, fresh, of a sequencer that is up, or it is no price at all (I-11)."""
 
 from collections.abc import Callable, Iterator
 

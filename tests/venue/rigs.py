@@ -8,6 +8,7 @@ from eth_utils import keccak
 from devnet import Contract, PerpV2, RevertError, Rpc
 from devnet.artifacts import mock
 from devnet.perp_v2_build import MAKER, WAD, actor, tick_near
+from devnet.rpc import Receipt
 
 VAULT, OUTSIDER, RECEIVER, OWNER = map(actor, ("vault", "outsider", "receiver", "owner"))
 PRICE = 2_000 * WAD  # Where every venue starts.
@@ -55,11 +56,8 @@ class Rig:
             self.asset.send("mint", self.adapter, assets, sender=OWNER)
         receipt = self.adapter.send("adjust", size, assets, worst, sender=sender)
         self.gas = int(receipt["gasUsed"], 16)
-        signature = "0x" + keccak(text="Adjusted(int256,int256,uint256)").hex()
-        for log in receipt["logs"]:
-            if log["topics"][0] == signature:
-                return Fill(*decode(["int256", "int256", "uint256"], bytes.fromhex(log["data"][2:])))
-        return NOTHING
+        fills = self.events(receipt, "Adjusted")
+        return Fill(*fills[0]) if fills else NOTHING
 
     def withdraw(self, assets: int, sender: str = VAULT) -> int:
         """Withdraw to RECEIVER and return what arrived there."""
@@ -91,13 +89,28 @@ class Rig:
         fill = self.adjust(-closed if before.size > 0 else closed)
         return self.withdraw((before.cash * part // WAD + fill.cash) // self.scale)
 
+    def events(self, receipt: Receipt, name: str) -> list[tuple]:
+        """Arguments of the adapter's own events of a name."""
+        types = self._types("event", name)
+        topic = "0x" + keccak(text=f"{name}({','.join(types)})").hex()
+        words = (
+            "".join(word[2:] for word in (*log["topics"][1:], log["data"]))
+            for log in receipt["logs"]
+            if log["topics"][0] == topic and log["address"] == self.adapter.lower()
+        )
+        return [decode(types, bytes.fromhex(data)) for data in words]
+
     def error(self, revert: RevertError, name: str) -> tuple:
         """Arguments of a custom error, which must be of this name."""
-        entry = next(e for e in self.adapter.artifact.abi if e["type"] == "error" and e["name"] == name)
-        types = [field["type"] for field in entry["inputs"]]
+        types = self._types("error", name)
         data = bytes.fromhex(revert.data[2:])
         assert data[:4] == keccak(text=f"{name}({','.join(types)})")[:4], revert
         return decode(types, data[4:])
+
+    def _types(self, kind: str, name: str) -> list[str]:
+        abi = self.adapter.artifact.abi
+        entry = next(entry for entry in abi if entry["type"] == kind and entry["name"] == name)
+        return [field["type"] for field in entry["inputs"]]
 
     # Each venue's own
 

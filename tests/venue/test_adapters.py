@@ -19,10 +19,11 @@ ZERO = "0x" + "0" * 40
 def test_bind__anyone_first__becomes_the_vault(unbound):
     before = unbound.adapter.call("vault")
 
-    unbound.adapter.send("bind", sender=OUTSIDER)
+    receipt = unbound.adapter.send("bind", sender=OUTSIDER)
 
     assert before == ZERO
     assert unbound.adapter.call("vault") == OUTSIDER.lower()
+    assert unbound.events(receipt, "Bound") == [(OUTSIDER.lower(),)]
 
 
 @pytest.mark.parametrize("caller", [VAULT, OUTSIDER])
