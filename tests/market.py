@@ -144,11 +144,21 @@ def reverts(error: Any, **inputs: Any):
     from ape_foundry.provider import FoundryProvider
     from eth_abi import decode
     from eth_utils import keccak, to_checksum_address
+    from web3 import HTTPProvider
+
+    request, answered = HTTPProvider.make_request, []
+
+    def listen(provider: Any, method: Any, parameters: Any) -> Any:
+        answer = request(provider, method, parameters)
+        answered.append(answer.get("error", {}).get("data"))
+        return answer
 
     def raw(provider: Any, exception: Any, revert_message: Any = None, **_: Any) -> ContractLogicError:
-        return ContractLogicError(revert_message or "", base_err=exception)
+        # Of a view's revert data Ape keeps the text alone.
+        return ContractLogicError(next(filter(None, answered), revert_message), base_err=exception)
 
     with (
+        patch.object(HTTPProvider, "make_request", listen),
         patch.object(FoundryProvider, "_handle_execution_reverted", raw),
         pytest.raises(ContractLogicError) as caught,
     ):

@@ -71,7 +71,7 @@ def test_redeem__for_free__moves_neither_nav_nor_leverage(either, minter, redeem
     either.redeem(minter)
 
     after = either.vault.snapshot()
-    # V weighs more among fewer shares: reported nav moves by less than that, a holder's part of equity never down.
+    # V weighs more among fewer shares, so nav moves by less than that; a part of equity only goes up.
     assert abs(after.nav - before.nav) <= lm.VIRTUAL * WAD // after.supply
     assert abs(after.leverage - before.leverage) <= 10**6
     assert after.equity * WAD // after.supply >= before.equity * WAD // before.supply
