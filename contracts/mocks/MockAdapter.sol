@@ -100,7 +100,7 @@ contract MockAdapter is IPerpAdapter {
         _position.size += fill.size;
         _position.cash += fill.cash;
         if (_position.size.abs() > held) _requireMargin(equity());
-        emit Adjusted({size: fill.size, cash: fill.cash, fee: fill.fee});
+        if (fill.size != 0) emit Adjusted({size: fill.size, cash: fill.cash, fee: fill.fee});
 
         fill.size += _lie.size;
         fill.cash += _lie.cash;

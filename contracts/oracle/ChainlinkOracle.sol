@@ -66,7 +66,6 @@ contract ChainlinkOracle is IPriceOracle {
     function priceNear(uint256 venuePrice) external view returns (uint256) {
         uint256 index = price();
         uint256 gap = venuePrice > index ? venuePrice - index : index - venuePrice;
-        // Overflows for an absurd venue price only, and then reverts, as it should.
         require(gap <= Math.mulDiv(index, maxDeviation, WAD), PriceDeviates(index, venuePrice, maxDeviation));
         return index;
     }

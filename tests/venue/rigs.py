@@ -122,6 +122,9 @@ class Rig:
         """Index and venue go to a new price."""
         raise NotImplementedError
 
+    def settle(self) -> None:
+        """Let so much time pass that the venue fills whole orders again."""
+
     def liquidate(self) -> None:
         """Have the venue take a part of the position away."""
         raise NotImplementedError
@@ -182,6 +185,10 @@ class PerpV2Rig(Rig):
 
     def move(self, price: int) -> None:
         self.perp.move(self.market, price)
+
+    def settle(self) -> None:
+        self.perp.arbitrage(self.market)
+        self.perp.warp(16)
 
     def liquidate(self) -> None:
         """Move the price against the position, little by little, until the venue lets it be liquidated."""

@@ -1,5 +1,7 @@
 """What an adapter is. A new venue is accepted when its rig passes these tests unchanged."""
 
+import random
+
 import pytest
 from rigs import NOTHING, OUTSIDER, PRICE, VAULT, WAD
 
@@ -278,3 +280,30 @@ def test_withdraw__part_after_the_same_part_was_closed__leaves_the_rest_its_shar
     cost = -fill.cash - fill.size * price // WAD
     assert paid * rig.scale == pytest.approx(before.equity(price) // 4 - cost, abs=3 * rig.scale + 3)
     assert 0 < cost < 20 * WAD
+
+
+@pytest.mark.parametrize("seed", range(4))
+def test_adjust__any_order_of_things__keeps_the_books(rig, seed):
+    rng = random.Random(seed)
+    rig.opened(0, 100_000)
+    for _ in range(25):
+        before, price = rig.position(), rig.price()
+        action = rng.choice(["trade", "trade", "close", "pay in", "pay out", "move"])
+        if action == "move":
+            rig.move(price * rng.randint(97, 103) // 100)
+            assert rig.position().size == before.size
+        elif action == "pay out":
+            free = before.equity(price) - abs(before.size) * price // WAD // 4
+            paid = rig.withdraw(max(free, 0) * rng.randint(0, 90) // 100 // rig.scale)
+            assert 0 <= before.cash - paid * rig.scale - rig.position().cash < rig.scale
+        else:
+            limit = 2 * before.equity(price) * WAD // price
+            size = rng.randint(-limit, limit) - before.size if action == "trade" else 0
+            size = -before.size if action == "close" else size
+            assets = rng.randint(1, 1_000 * rig.unit) if action == "pay in" else 0
+            quoted = rig.quote(size)
+            filled = rig.adjust(size, assets)
+            assert filled == quoted
+            expected = (before.size + filled.size, before.cash + filled.cash + assets * rig.scale)
+            assert rig.position() == expected
+        rig.settle()
