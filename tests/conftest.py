@@ -1,4 +1,4 @@
-"""Roles, and vaults on an ideal venue. Ape comes in through its fixtures only: tests without it pay nothing."""
+"""Roles, and vaults on an ideal venue. Ape comes in through its fixtures: tests without it pay nothing."""
 
 from dataclasses import astuple
 from functools import lru_cache

@@ -103,7 +103,7 @@ def test_due__index_moved_in_favour__is_no_emergency(world, outsider, target):
 
 
 def test_due__ten_percent_down_but_leverage_at_target__is_no_emergency(long, keeper, minter, outsider):
-    """The move is counted from the last rebalance, the danger is not: a fund that is not above target needs no help."""
+    """The move is counted from the last rebalance: a fund back at its target needs no help."""
     long.price(2_100)
     long.wait_until(OPEN, day=1)
     long.vault.rebalance(sender=keeper)
