@@ -147,6 +147,8 @@ class Rig:
         finally:
             if not self.rpc("evm_revert", snapshot):
                 raise RuntimeError("the chain could not be set back")
+            # NOTE: Anvil clears its pool a moment after it mines; a revert in between leaves the last transaction there.
+            self.rpc("anvil_dropAllTransactions")
 
     def next_block(self, seconds: int) -> None:
         """Put the next transaction that long after the last block, to the second."""

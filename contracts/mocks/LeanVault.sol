@@ -4,12 +4,7 @@ pragma solidity ^0.8.28;
 import {ERC20} from "@openzeppelin/contracts/token/ERC20/ERC20.sol";
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {IAggregatorV3} from "interfaces/external/IAggregatorV3.sol";
-import {
-    IPerpAccountBalance,
-    IPerpClearingHouse,
-    IPerpExchange,
-    IPerpVault
-} from "interfaces/external/IPerpV2.sol";
+import {IPerpAccountBalance, IPerpClearingHouse, IPerpExchange, IPerpVault} from "interfaces/external/IPerpV2.sol";
 
 /// @title The least contract that turns a Perp v2 position into a token: the baseline of the gas figures
 /// @notice Makes the venue calls that nobody can do without, and nothing else: no fees, no limits, no roles, no policy, no

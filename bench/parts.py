@@ -1,0 +1,14 @@
+"""The parts of the bench by name. Each takes a function that reports what it is doing, and returns its figures."""
+
+from collections.abc import Callable
+from typing import Any
+
+from bench import gas, neutrality, stale_oracle
+
+Part = Callable[[Callable[[str], None]], dict[str, Any]]
+
+PARTS: dict[str, Part] = {
+    "stale_oracle": stale_oracle.run,
+    "gas": lambda report: {"gas": gas.run(report)},
+    "neutrality": neutrality.run,
+}

@@ -1,0 +1,188 @@
+"""What the play is played on: a chain, a venue on it, the protocol deployed, and a keeper."""
+
+import random
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import ape
+import structlog
+from ape.exceptions import ApeException
+from ape.logging import LogLevel
+from ape.logging import logger as ape_logger
+
+from demo.prices import Prices
+from devnet import VENUES, Anvil, AnvilError, Contract, MarketSpec, PerpV2, RevertError, RpcError, start
+from devnet.artifacts import ArtifactError, mock
+from leverage import config
+from leverage.chain import Chain
+from leverage.deploy import deploy
+from leverage.errors import LeverageError, error_table, revert
+from leverage.keeper import Clock, Keeper
+from leverage.types import KEEPER_ROLE, Policy, Rebalancing, Report, Snapshot
+
+CHAIN_ID = 31337
+LEAD = 7_200  # Seconds before the first price in which the venue is built and its averages fill.
+SEED = 2022  # The keeper's moment is secret on a public chain, and the same in each demo.
+STAGE_ERRORS = (LeverageError, ApeException, AnvilError, ArtifactError, RpcError, OSError)
+
+
+class StageError(LeverageError):
+    """The chain, the venue or the protocol could not be set up."""
+
+
+@dataclass(frozen=True)
+class Listing:
+    """A token as configured and deployed."""
+
+    symbol: str
+    name: str
+    market: str
+    target: int
+    policy: Policy
+    vault: Contract
+    token: Contract
+    adapter: Contract
+
+
+class Stage:
+    """Everything is in place, nobody has come yet. Its clock moves only when told to."""
+
+    def __init__(self, venue: str, perp: PerpV2, chain: Chain, settings: config.Config, account: Any):
+        self.venue = venue
+        self.perp = perp
+        self.chain = chain
+        network = settings.networks[CHAIN_ID]
+        self.treasury, self.keeper = network.treasury, account.address
+        self.listings = [_listing(perp, chain, settings, symbol) for symbol in settings.tokens]
+        self._vaults = {listing.symbol: str(listing.vault) for listing in self.listings}
+        self._troubles: list[str] = []
+        self._keeper = Keeper(
+            tokens=self._vaults,
+            read=chain.read_reports,
+            send=lambda vault, action: chain.act(vault, action, account),
+            is_keeper=chain.has_role(KEEPER_ROLE, account.address),
+            clock=Clock(perp.rpc.timestamp, lambda seconds: _sleep(perp, seconds)),
+            draw=random.Random(SEED).randrange,
+            log=structlog.wrap_logger(None, processors=[self._listen]),
+        )
+
+    def __str__(self) -> str:
+        return f"{self.venue} and {len(self.listings)} tokens on a chain of their own at {self.perp.rpc.url}"
+
+    def keep(self, seconds: int) -> list[str]:
+        """One pass of the keeper, the next `seconds` later; what it could not do."""
+        self._troubles.clear()
+        self._keeper.every = seconds
+        self._keeper.step_all()
+        return list(self._troubles)
+
+    def snapshots(self) -> dict[str, Snapshot]:
+        """Every token now, by symbol."""
+        reports = self.chain.read_reports(list(self._vaults.values()))
+        return {symbol: _read(symbol, report) for symbol, report in zip(self._vaults, reports, strict=True)}
+
+    def snapshot(self, listing: Listing, block: int) -> Snapshot:
+        """One token as it was after a block."""
+        *values, last, paused_until, ruined = listing.vault.call("snapshot", block=hex(block))
+        return Snapshot(*values, Rebalancing(*last), paused_until, ruined)
+
+    def _listen(self, _logger: Any, level: str, event: structlog.typing.EventDict) -> Any:
+        if level == "error":
+            self._troubles.append(f"keeper: {event['event']} {event.get('token', '')}: {event.get('error')}")
+        raise structlog.DropEvent
+
+
+def check(venue: str, prices: Prices) -> config.Config:
+    """The configuration, if the venue and the prices will do for it."""
+    if venue not in VENUES:
+        raise StageError(f"unknown venue {venue!r}; there is: {', '.join(VENUES)}")
+    settings = config.load()
+    needed = {token.market for token in settings.tokens.values()}
+    if missing := sorted(needed - set(prices.markets)):
+        raise StageError(f"{prices.path}: no prices for {', '.join(missing)}")
+    return settings
+
+
+@contextmanager
+def staged(venue: str, prices: Prices) -> Iterator[Stage]:
+    """A stage for one `with` block, the pools at the first prices."""
+    settings = check(venue, prices)
+    first = prices.rows[0]
+    specs = [MarketSpec(name, first.prices[name]) for name in prices.markets]
+    options = {"frozen_clock": True, "extra": ("--timestamp", str(first.time - LEAD))}
+    anvil, perp = start(venue, None, anvil_options=options, markets=specs)
+    with anvil, connected(anvil), tempfile.TemporaryDirectory() as folder:
+        admin, keeper, guardian, treasury = (ape.accounts.test_accounts[n] for n in range(4))
+        network = config.Network(
+            name="demo",
+            multisig=False,
+            admin=admin.address,
+            admin_delay=0,
+            guardian=guardian.address,
+            treasury=treasury.address,
+            keepers=(keeper.address,),
+        )
+        settings = localised(settings, venue, perp, network)
+        for name in prices.markets:
+            perp.set_price(name, first.prices[name])
+        chain = deploy(admin, settings, folder=folder, say=lambda _: None)
+        with in_words(chain):
+            yield Stage(venue, perp, chain, settings, keeper)
+
+
+def localised(settings: config.Config, venue: str, perp: PerpV2, network: config.Network) -> config.Config:
+    """The configuration with this chain's addresses put in."""
+    house = {"clearing_house": str(perp.clearing_house)}
+    places = {
+        name: {"feed": str(market.aggregator), "base_token": str(market.base_token)}
+        for name, market in perp.markets.items()
+    }
+    venues = {venue: settings.venues[venue].model_copy(update={"chains": {CHAIN_ID: house}})}
+    markets = {
+        name: market.model_copy(update={"venue": venue, "chains": {CHAIN_ID: places[name]}})
+        for name, market in settings.markets.items()
+        if name in places
+    }
+    return settings.model_copy(update={"networks": {CHAIN_ID: network}, "venues": venues, "markets": markets})
+
+
+@contextmanager
+def connected(anvil: Anvil) -> Iterator[None]:
+    """Have Ape talk to this chain, and keep to itself what it thinks of that."""
+    with (
+        ape_logger.at_level(LogLevel.ERROR),
+        ape.networks.parse_network_choice(f"ethereum:devnet:{anvil.url}"),
+    ):
+        yield
+
+
+@contextmanager
+def in_words(chain: Chain) -> Iterator[None]:
+    """The protocol's own errors by name where a played holder meets them."""
+    try:
+        yield
+    except RevertError as error:
+        if not isinstance(error.data, str):
+            raise
+        raise revert(bytes.fromhex(error.data[2:]), error_table(chain.record.abis.values())) from None
+
+
+def _listing(perp: PerpV2, chain: Chain, settings: config.Config, symbol: str) -> Listing:
+    token, entry = settings.tokens[symbol], chain.record.token(symbol)
+    kinds = {"vault": entry["kind"], "token": "LeveragedToken", "adapter": entry["adapterKind"]}
+    places = {part: Contract(perp.rpc, mock(kind), entry[part]) for part, kind in kinds.items()}
+    return Listing(symbol, token.name, token.market, token.target, token.policy_struct(), **places)
+
+
+def _read(symbol: str, report: Report) -> Snapshot:
+    if report.snapshot is None:
+        raise StageError(f"{symbol} cannot be read: {report.failure}")
+    return report.snapshot
+
+
+def _sleep(perp: PerpV2, seconds: float) -> None:
+    if seconds > 0:
+        perp.warp(round(seconds))

@@ -1,0 +1,210 @@
+"""The demo, played on every fifth row of its sample: 50 minutes a step, the crash included."""
+
+import io
+import json
+
+import pytest
+from click.testing import CliRunner
+from rich.console import Console
+
+from demo.prices import SAMPLE, load
+from leverage.types import WAD
+from scripts.demo import cli, perform
+
+STEP = 5
+TOKENS = ["ETH3L", "ETH3S", "ETH2L", "ETH1S", "BTC3L", "BTC3S"]
+
+
+def shortened(path):
+    comments, header, rows = [], "", []
+    for line in SAMPLE.read_text().splitlines():
+        if line.startswith("#"):
+            comments.append(line)
+        elif not header:
+            header = line
+        else:
+            rows.append(line)
+    path.write_text("\n".join([*comments, header, *rows[::STEP]]) + "\n")
+    return path
+
+
+@pytest.fixture(scope="module")
+def played(tmp_path_factory):
+    out = tmp_path_factory.mktemp("demo")
+    screen = io.StringIO()
+    perform("perp_v2", shortened(out / "prices.csv"), out / "new folder", Console(file=screen, width=104))
+    return out / "new folder", screen.getvalue()
+
+
+@pytest.fixture(scope="module")
+def story(played):
+    return json.loads((played[0] / "demo.json").read_text())
+
+
+@pytest.fixture(scope="module")
+def tokens(story):
+    return {token["symbol"]: token for token in story["tokens"]}
+
+
+pytestmark = [pytest.mark.e2e, pytest.mark.venue, pytest.mark.slow]
+
+
+def numbers(values):
+    return [int(value) for value in values]
+
+
+def test_story__names__venue_source_and_period(story):
+    assert story["venue"] == "perp_v2"
+    assert "Binance spot" in story["source"]
+    assert story["period"] == "2022-11-08 22:40 to 2022-11-09 14:30 UTC"
+    assert [token["symbol"] for token in story["tokens"]] == TOKENS
+
+
+def test_path__has_a_point_for_each_row__and_one_more_for_each_rebalance(tokens):
+    rows = load().rows[::STEP]
+
+    for token in tokens.values():
+        times = [point[0] for point in token["path"]]
+        assert set(times) >= {row.time for row in rows}
+        assert times == sorted(times)
+        assert len(rows) < len(times) <= len(rows) + 2 * len(token["rebalances"])
+        assert token["columns"] == ["time", "price", "nav", "leverage", "ideal_nav", "daily_nav"]
+
+
+def test_nav__starts_at_one__and_follows_the_ideal_multiple(tokens):
+    for token in tokens.values():
+        first, last = (numbers(token["path"][n][1:]) for n in (0, -1))
+        price, nav, leverage, ideal, _ = last
+
+        assert 0 <= first[1] - WAD < 10**9
+        assert abs(first[2] - int(token["target"])) < WAD // 1000
+        assert (nav > WAD) == (int(token["target"]) < 0)  # The market fell.
+        assert abs(nav - ideal) < WAD * 30 // 10_000
+
+
+def test_triggers__crash_and_midnight__are_answered(story, tokens):
+    assert story["totals"]["rebalances"]["EMERGENCY"] >= 1
+    assert story["totals"]["rebalances"]["SCHEDULED"] >= 1
+    emergency = [r for r in tokens["ETH3L"]["rebalances"] if r["trigger"] == "EMERGENCY"]
+    assert len(emergency) == 1
+    assert emergency[0]["time"] == 1_667_989_200  # 10:20, the bottom.
+    assert int(emergency[0]["size"]) < 0
+    assert int(emergency[0]["leverage_before"]) > 4 * WAD
+    assert abs(int(emergency[0]["leverage_after"]) - 3 * WAD) < WAD // 50
+    assert int(emergency[0]["tip_shares"]) == 0
+
+
+def test_rebalances__move_leverage_to_the_target(tokens):
+    for token in tokens.values():
+        target = int(token["target"])
+        for rebalance in token["rebalances"]:
+            before, after = (int(rebalance[key]) for key in ("leverage_before", "leverage_after"))
+            assert abs(after - target) < abs(before - target)
+            assert (int(rebalance["size"]) > 0) == (before < target)
+            assert int(rebalance["fee"]) > 0
+
+
+def test_attribution__lines__add_up_to_the_wei(tokens):
+    for token in tokens.values():
+        lines = dict(token["attribution"])
+        total, change = int(lines.pop("sum")), int(lines.pop("nav_change"))
+
+        assert sum(numbers(lines.values())) == total == change
+        assert change == int(token["path"][-1][2]) - WAD
+        assert list(lines) == ["price", "funding", "venue_fee", "slippage", "management_fee", "rounding"]
+        assert int(lines["management_fee"]) < 0
+        assert abs(int(lines["rounding"])) < 10**9
+
+
+def test_holders__come_and_go__with_the_change_of_nav_less_fees(tokens):
+    for token in tokens.values():
+        growth = int(token["path"][-1][2]) / WAD
+        for name in ("first", "second"):
+            if name in token["holders"]:
+                flow = token["holders"][name]
+                kept = int(flow["got_out"]) / int(flow["put_in"]) / growth
+                assert 0.98 < kept < 0.998  # 10 bp each way, and 10 bp of the notional to the venue each way.
+
+    visits = {
+        name: token["holders"]["visitor"] for name, token in tokens.items() if "visitor" in token["holders"]
+    }
+    assert list(visits) == ["ETH3L", "BTC3S"]
+    for name, flow in visits.items():
+        times = [point[0] for point in tokens[name]["path"]]
+        assert times[0] < flow["came"] < flow["left"] < times[-1]
+
+
+def test_others__comings_and_goings__leave_them_as_they_were(story, tokens):
+    unit = 10 ** (18 - story["decimals"])
+    flows = [flow for token in tokens.values() for flow in token["holders"].values()]
+
+    # I-2. A payment out of the venue is rounded twice, by us and by the venue.
+    assert all(abs(int(flow[key])) <= 2 * unit for flow in flows for key in ("others_in", "others_out"))
+
+
+def test_conservation__everything_put_in__is_accounted_for(story, tokens):
+    books = {name: int(value) for name, value in story["conservation"].items() if name != "holds"}
+    flows = [flow for token in tokens.values() for flow in token["holders"].values()]
+
+    assert story["conservation"]["holds"] is True
+    assert books["put_in"] == sum(int(flow["put_in"]) for flow in flows) * 10**12
+    assert books["got_out"] == sum(int(flow["got_out"]) for flow in flows) * 10**12
+    parts = "got_out fees left_behind makers arbitrageur other_traders insurance_fund difference".split()
+    assert books["put_in"] == sum(books[part] for part in parts)
+    assert books["fees"] > 0
+    assert abs(books["difference"]) < books["allowed"] <= 10**14
+    assert 0 <= books["left_behind"] < 10**14
+
+
+def test_picture_and_tables__are_there(played):
+    folder, text = played
+    picture = (folder / "demo.png").read_bytes()
+
+    assert picture.startswith(b"\x89PNG") and len(picture) > 50_000
+    for words in ("EMERGENCY ETH3L", "SCHEDULED", "visitor", "all of it is accounted for", *TOKENS):
+        assert words in text
+
+
+# Mistakes
+
+
+@pytest.mark.parametrize(
+    ("arguments", "message"),
+    [
+        (["--venue", "synthetix"], "unknown venue 'synthetix'; there is: perp_v2"),
+        (["--prices", "nowhere.csv"], "nowhere.csv: cannot be read: No such file or directory"),
+    ],
+)
+def test_mistake__is_told_in_one_line(arguments, message):
+    result = CliRunner().invoke(cli, arguments)
+
+    assert result.exit_code == 1
+    assert result.output == f"Error: {message}\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "1: the header must be `time,<market>,...`"),
+        ("a,b\n", "1: the header must be `time,<market>,...`"),
+        ("time,ETH,BTC\n0,1,1\n", " two rows are needed at least"),
+        ("time,ETH,BTC\n0,1,1\n1,2\n", "3: 3 columns expected, 2 found"),
+        ("time,ETH,BTC\n0,1,1\n1,0,1\n", "3: '0' is not a price"),
+        ("time,ETH,BTC\n0,1,1\n1,x,1\n", "3: 'x' is not a price"),
+        ("# source\ntime,ETH,BTC\n0,1,1\n4000,1,1\n", "4: rows must follow each other by 1 s to 3600 s"),
+        ("time,ETH,BTC\n0,1,1\n0,1,1\n", "3: rows must follow each other by 1 s to 3600 s"),
+        ("time,ETH,BTC\n0,1,1\n60,2,1\n", "3: ETH moves by more than a factor of 2 at once"),
+        ("time,ETH,BTC\n2022-11-08T22:40:00,1,1\n", "two rows"),
+        ("time,ETH\n1667947200,1300\n1667947800,1300\n", "no prices for BTC"),
+    ],
+)
+def test_prices__unusable__are_told_with_the_line(tmp_path, text, message):
+    path = tmp_path / "prices.csv"
+    path.write_text(text)
+
+    result = CliRunner().invoke(cli, ["--prices", str(path)])
+
+    assert result.exit_code == 1
+    assert result.output.startswith(f"Error: {path}:")
+    assert message in result.output
+    assert result.output.count("\n") == 1
