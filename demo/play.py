@@ -1,4 +1,4 @@
-"""The play: holders come, prices move, the keeper rebalances, a visitor comes and goes, all leave."""
+"""The play: holders come, prices move, the keeper rebalances, a third holder comes and goes, all leave."""
 
 import time as wall
 from collections.abc import Callable
@@ -23,9 +23,9 @@ PATIENCE = 600  # Seconds a holder's order is good for.
 TOLERANCE = WAD // 1000  # By which shares or assets may miss the preview.
 
 # What each puts into a token, in units of collateral, and which tokens: all, every second, every fifth.
-FIRST, SECOND, VISITOR = "first", "second", "visitor"
-DEPOSITS = {FIRST: (20_000, 1), SECOND: (10_000, 2), VISITOR: (15_000, 5)}
-# The parts of the rows after which the visitor comes and goes.
+FIRST, SECOND, THIRD = "first", "second", "third"
+DEPOSITS = {FIRST: (20_000, 1), SECOND: (10_000, 2), THIRD: (15_000, 5)}
+# The parts of the rows after which the third comes and goes.
 VISIT = (0.33, 0.67)
 
 Say = Callable[[int, str], None]
@@ -62,9 +62,9 @@ class Play:
                 self._open(row.prices)
             self._observe()
             if number == coming:
-                self._enter(VISITOR)
+                self._enter(THIRD)
             if number == going:
-                self._leave(VISITOR)
+                self._leave(THIRD)
             self._keep(rows[min(number + 1, len(rows) - 1)].time)
             self.tick()
 

@@ -59,7 +59,7 @@ def _figure(story: Story) -> Figure:
         left=0.05,
         right=0.985,
         top=1 - 1.05 / height,
-        bottom=1.15 / height,
+        bottom=1.25 / height,
         hspace=0.24,
         wspace=0.17,
     )

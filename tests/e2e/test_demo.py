@@ -125,11 +125,11 @@ def test_holders__come_and_go__with_the_change_of_nav_less_fees(tokens):
                 kept = int(flow["got_out"]) / int(flow["put_in"]) / growth
                 assert 0.98 < kept < 0.998  # 10 bp each way, and 10 bp of the notional to the venue each way.
 
-    visits = {
-        name: token["holders"]["visitor"] for name, token in tokens.items() if "visitor" in token["holders"]
+    thirds = {
+        name: token["holders"]["third"] for name, token in tokens.items() if "third" in token["holders"]
     }
-    assert list(visits) == ["ETH3L", "BTC3S"]
-    for name, flow in visits.items():
+    assert list(thirds) == ["ETH3L", "BTC3S"]
+    for name, flow in thirds.items():
         times = [point[0] for point in tokens[name]["path"]]
         assert times[0] < flow["came"] < flow["left"] < times[-1]
 
@@ -161,7 +161,7 @@ def test_picture_and_tables__are_there(played):
     picture = (folder / "demo.png").read_bytes()
 
     assert picture.startswith(b"\x89PNG") and len(picture) > 50_000
-    for words in ("EMERGENCY ETH3L", "SCHEDULED", "visitor", "all of it is accounted for", *TOKENS):
+    for words in ("EMERGENCY ETH3L", "SCHEDULED", "third", "all of it is accounted for", *TOKENS):
         assert words in text
 
 
