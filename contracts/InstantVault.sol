@@ -223,12 +223,14 @@ contract InstantVault is LeveragedVault, IInstantVault {
             // What lay in the empty vault is a gift to whoever comes first.
             lines.funding = _perShare(s.equity, shares).toInt128();
         }
+        // What the entrant brought beyond what the shares stand for: a better fill, or exposure that was not bought.
+        int256 left = -s.equity - LeverageMath.toNetUp(shares, s.equity, s.supply).toInt256();
         s.supply += shares;
         s.size += fill.size;
         s.cash += int256(e.margin * _scale) + fill.cash;
         s.equity = LeverageMath.equity(s.cash, s.size, price);
-        int256 cost = _cost(fill, price);
-        if (cost < 0) lines.slippage += _perShare(-cost, s.supply).toInt128();
+        left += s.equity;
+        if (left > 0) lines.slippage += _perShare(left, s.supply).toInt128();
         _book(s, lines);
 
         emit Deposit({sender: msg.sender, owner: receiver, assets: e.assets, shares: shares});
@@ -369,33 +371,52 @@ contract InstantVault is LeveragedVault, IInstantVault {
         require(e.margin <= beforeCap, TotalCapExceeded(e.margin, beforeCap));
     }
 
-    /// @dev Size on what the deposit really adds: net of the cost of its own trade.
+    /// @dev Size on what the deposit really adds: net of the cost of its own trade. The cost grows faster than the size, so
+    /// two quotes and a secant close in on it from the cheap side; `_sharesFor` takes up the rest.
     function _planDeposit(State memory s, uint256 assets) private view returns (Entry memory e) {
         e.assets = assets;
         e.fee = LeverageMath.feeUp(assets, s.mintFee);
         e.margin = assets - e.fee;
         int256 leverage_ = _entryLeverage(s);
-        int256 sizeDelta = LeverageMath.sizeToLeverage(leverage_, int256(e.margin * _scale), 0, s.price);
-        if (sizeDelta == 0) return e;
-        int256 cost = _cost(adapter.quote(sizeDelta), s.price);
-        if (cost < 0) cost = 0;
-        e.sizeDelta = LeverageMath.sizeNetOfCost(sizeDelta, s.price, leverage_, cost);
+        int256 brought = int256(e.margin * _scale);
+        int256 gross = LeverageMath.sizeToLeverage(leverage_, brought, 0, s.price);
+        if (gross == 0) return e;
+        int256 cost = int256(_costToEntrant(s, adapter.quote(gross)));
+        int256 size = LeverageMath.sizeNetOfCost(gross, s.price, leverage_, cost);
+        int256 over = LeverageMath.excess(gross, s.price, leverage_, brought - cost);
+        cost = int256(_costToEntrant(s, adapter.quote(size)));
+        size = LeverageMath.secant(gross, over, size, LeverageMath.excess(size, s.price, leverage_, brought - cost));
+        e.sizeDelta = _awayFromZero(size);
     }
 
+    /// @dev Size on the collateral that the shares stand for, away from zero.
     function _planMint(State memory s, uint256 shares) private view returns (Entry memory e) {
         uint256 net = LeverageMath.toNetUp(shares, s.equity, s.supply);
-        e.sizeDelta = LeverageMath.sizeToLeverage(_entryLeverage(s), int256(net), 0, s.price);
+        int256 leverage_ = _entryLeverage(s);
+        e.sizeDelta = LeverageMath.sizeToLeverage(leverage_, int256(net), 0, s.price);
+        e.sizeDelta = _awayFromZero(e.sizeDelta);
         uint256 cost = _costToEntrant(s, adapter.quote(e.sizeDelta));
         e.margin = Math.ceilDiv(net + cost, _scale);
         e.assets = LeverageMath.grossUp(e.margin, s.mintFee);
         e.fee = e.assets - e.margin;
     }
 
+    /// @dev A wei of size more, so that what it carries does not fall short by rounding.
+    function _awayFromZero(int256 size) private pure returns (int256) {
+        if (size == 0) return 0;
+        return size > 0 ? size + 1 : size - 1;
+    }
+
+    /// @dev Shares are for what the deposit left after its cost, and for no more than the exposure it bought carries: else
+    /// the others would lend the entrant theirs, and a lagging price would make that worth money (E-2).
     function _sharesFor(State memory s, uint256 margin, IPerpAdapter.Fill memory fill) private view returns (uint256) {
         uint256 cost = _costToEntrant(s, fill);
         uint256 brought = margin * _scale;
         require(cost < brought, CostExceedsDeposit(cost, brought));
-        return LeverageMath.toSharesDown(brought - cost, s.equity, s.supply);
+        uint256 net = brought - cost;
+        int256 leverage_ = _entryLeverage(s);
+        if (s.supply > 0 && leverage_ != 0) net = Math.min(net, LeverageMath.carrying(fill.size, s.price, leverage_));
+        return LeverageMath.toSharesDown(net, s.equity, s.supply);
     }
 
     /// @dev By how much the trade lowers equity, to the wei (I-2). A fill better than the index belongs to the whole fund,

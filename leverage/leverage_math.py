@@ -96,6 +96,21 @@ def size_net_of_cost(size_delta: int, price: int, leverage_: int, cost: int) -> 
     return div(size_delta * traded, corrected)
 
 
+def excess(size: int, price: int, leverage_: int, net: int) -> int:
+    """Notional that `size` has beyond what `net` of collateral carries at `leverage_`."""
+    return notional(size, price) - div(leverage_ * net, WAD)
+
+
+def secant(x0: int, y0: int, x1: int, y1: int) -> int:
+    """Where the line through (x0, y0) and (x1, y1) crosses zero; x1 when it does not."""
+    return x1 if y0 == y1 else x1 - div(y1 * (x1 - x0), y1 - y0)
+
+
+def carrying(size: int, price: int, leverage_: int) -> int:
+    """Collateral that carries `size` at `leverage_`, the two of one sign."""
+    return abs(size) * price // abs(leverage_)
+
+
 def worst_price(price: int, size_delta: int, slippage: int) -> int:
     """Worst acceptable price of a trade, a fraction `slippage` from `price`."""
     return price * (WAD + slippage if size_delta > 0 else _unsigned(WAD - slippage)) // WAD

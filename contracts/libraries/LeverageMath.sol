@@ -99,6 +99,21 @@ library LeverageMath {
         return sizeDelta * traded / corrected;
     }
 
+    /// @notice Notional that `size` has beyond what `net` of collateral carries at `leverage_`.
+    function excess(int256 size, uint256 price, int256 leverage_, int256 net) internal pure returns (int256) {
+        return notional(size, price) - leverage_ * net / int256(WAD);
+    }
+
+    /// @notice Where the line through (x0, y0) and (x1, y1) crosses zero; x1 when it does not.
+    function secant(int256 x0, int256 y0, int256 x1, int256 y1) internal pure returns (int256) {
+        return y0 == y1 ? x1 : x1 - y1 * (x1 - x0) / (y1 - y0);
+    }
+
+    /// @notice Collateral that carries `size` at `leverage_`, the two of one sign: size * price / leverage.
+    function carrying(int256 size, uint256 price, int256 leverage_) internal pure returns (uint256) {
+        return size.abs().toUint256() * price / leverage_.abs().toUint256();
+    }
+
     /// @notice Worst acceptable price of a trade, a fraction `slippage` from `price`.
     function worstPrice(uint256 price, int256 sizeDelta, uint256 slippage) internal pure returns (uint256) {
         return sizeDelta > 0 ? price * (WAD + slippage) / WAD : price * (WAD - slippage) / WAD;

@@ -68,6 +68,18 @@ contract LeverageMathHarness {
         return LeverageMath.sizeNetOfCost(sizeDelta, price, leverage_, cost);
     }
 
+    function excess(int256 size, uint256 price, int256 leverage_, int256 net) external pure returns (int256) {
+        return LeverageMath.excess(size, price, leverage_, net);
+    }
+
+    function secant(int256 x0, int256 y0, int256 x1, int256 y1) external pure returns (int256) {
+        return LeverageMath.secant(x0, y0, x1, y1);
+    }
+
+    function carrying(int256 size, uint256 price, int256 leverage_) external pure returns (uint256) {
+        return LeverageMath.carrying(size, price, leverage_);
+    }
+
     function worstPrice(uint256 price, int256 sizeDelta, uint256 slippage) external pure returns (uint256) {
         return LeverageMath.worstPrice(price, sizeDelta, slippage);
     }
