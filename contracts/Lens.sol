@@ -11,13 +11,20 @@ contract Lens is ILens {
     function reports(address[] calldata vaults) external view returns (Report[] memory list) {
         list = new Report[](vaults.length);
         for (uint256 i = 0; i < vaults.length; ++i) {
-            list[i].vault = vaults[i];
-            try ILeveragedVault(vaults[i]).snapshot() returns (ILeveragedVault.Snapshot memory snapshot) {
-                list[i].snapshot = snapshot;
-                list[i].policy = ILeveragedVault(vaults[i]).terms().policy();
+            // A call of its own, so that an address without code and an answer that is none are caught like a revert.
+            try this.report(vaults[i]) returns (Report memory one) {
+                list[i] = one;
             } catch (bytes memory failure) {
+                list[i].vault = vaults[i];
                 list[i].failure = failure;
             }
         }
+    }
+
+    /// @inheritdoc ILens
+    function report(address vault) external view returns (Report memory one) {
+        one.vault = vault;
+        one.snapshot = ILeveragedVault(vault).snapshot();
+        one.policy = ILeveragedVault(vault).terms().policy();
     }
 }

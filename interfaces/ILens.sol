@@ -7,9 +7,9 @@ import {IVaultTerms} from "interfaces/IVaultTerms.sol";
 /// @title Reads many vaults in one call, for keepers and pages.
 interface ILens {
     /// @param vault The vault read.
-    /// @param snapshot Its snapshot, zero when `failure` is not empty.
+    /// @param snapshot Its snapshot; all zero, its timestamp too, when it could not be taken.
     /// @param policy Its policy, for `decide()`.
-    /// @param failure Revert data of a snapshot that could not be taken, such as a stale price.
+    /// @param failure Revert data of a snapshot that could not be taken, such as a stale price; empty when there was none.
     struct Report {
         address vault;
         ILeveragedVault.Snapshot snapshot;
@@ -19,4 +19,6 @@ interface ILens {
 
     /// @notice One report per vault. A vault that reverts is reported, and spoils nobody else's report.
     function reports(address[] calldata vaults) external view returns (Report[] memory);
+    /// @notice The report of one vault; reverts with the vault's reason.
+    function report(address vault) external view returns (Report memory);
 }
