@@ -72,12 +72,12 @@ def world(project, chain, accounts):
         config = (
             "ETH 3x Long",
             "ETH3L",
-            target * WAD,
+            wad(target),
             adapter.address,
             oracle.address,
             (timelocked if timelock else direct).address,
             getattr(receiver, "address", receiver),
-            astuple(policy(target * WAD, **changes)),
+            astuple(policy(wad(target), **changes)),
             astuple(fees),
             astuple(cap or caps(asset.decimals())),
         )

@@ -1,4 +1,4 @@
-"""Why nav is what it is: each line driven alone to its exact value, and the sum closed after every step (E-9, I-10)."""
+"""Why nav is what it is: each line driven alone to its exact value, the sum closed at every step (E-9, I-10)."""
 
 import random
 
@@ -13,7 +13,7 @@ SHARES = 10_000 * WAD
 
 @pytest.fixture(params=[3, -3], ids=["long", "short"])
 def alone(deploy, minter, request):
-    """A vault without fees and with 10,000 shares at nav 1, so that a line moves only when a test moves it."""
+    """A vault without fees, of 10,000 shares at nav 1: a line moves only when a test moves it."""
     market = deploy(request.param, fees=NO_FEES, max_slippage=wad("0.05"))
     market.mint(minter, 10_000)
     assert set(market.lines().values()) == {0}

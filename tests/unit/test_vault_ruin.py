@@ -190,7 +190,7 @@ def test_check_ruin__liquidated__needs_no_price(long, outsider, feed):
 
 @pytest.mark.parametrize("first", ["nobody", "accrue", "redeem"])
 def test_liquidated__whoever_comes_next__cannot_make_it_forgotten(long, minter, redeemer, outsider, first):
-    """A residual of 800 and no position looks like a fund below its band: nobody may mint into it or lever it up."""
+    """800 without a position looks like a fund below its band: nobody may mint into it or lever it up."""
     long.fund(redeemer, long.units(100))
     long.adapter.liquidate(wad(800), sender=outsider)
 

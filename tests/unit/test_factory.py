@@ -1,0 +1,141 @@
+"""The factory: who may list a vault, and what it insists on."""
+
+from dataclasses import astuple
+
+import pytest
+from eth_utils import keccak, to_checksum_address
+from market import FEES, caps, only, policy, reverts
+
+from leverage.types import CREATOR_ROLE, WAD
+
+
+@pytest.fixture
+def factory(world, project, owner):
+    factory = project.VaultFactory.deploy(world.direct, sender=owner)
+    world.direct.setTargetFunctionRole(
+        factory, [keccak(text="create(bytes32,bytes,bytes)")[:4]], CREATOR_ROLE, sender=owner
+    )
+    return factory
+
+
+def key_of(symbol):
+    return keccak(text=symbol)
+
+
+def predicted(factory, key, code):
+    """Where CREATE2 puts a contract."""
+    data = b"\xff" + bytes.fromhex(factory.address[2:]) + key + keccak(code)
+    return to_checksum_address(keccak(data)[12:])
+
+
+@pytest.fixture
+def codes(project, world, long, factory):
+    """Creation code of an adapter and of a vault that names it, or another adapter."""
+
+    def build(symbol, adapter=None, target=3):
+        kind = project.MockAdapter
+        adapter_code = _code(kind, world.assets[6].address)
+        adapter = adapter or predicted(factory, key_of(symbol), adapter_code)
+        config = (
+            symbol, symbol, target * WAD, adapter, long.oracle.address, world.direct.address,
+            world.direct.address, astuple(policy(target * WAD)), astuple(FEES), astuple(caps(6)),
+        )  # fmt: skip
+        return adapter_code, _code(project.InstantVault, config)
+
+    return build
+
+
+def _code(kind, *arguments):
+    code = bytes(kind.contract_type.deployment_bytecode.to_bytes())
+    return code + bytes(kind.constructor.encode_input(*arguments))
+
+
+@pytest.fixture
+def create(factory, codes, owner):
+    def call(symbol, sender=owner, **changes):
+        return factory.create(key_of(symbol), *codes(symbol, **changes), sender=sender)
+
+    return call
+
+
+def test_create__by_the_creator__binds_and_lists(factory, create, codes, project):
+    tx = create("ETH3L")
+
+    log = only(tx, factory.VaultCreated)
+    vault = project.InstantVault.at(log.vault)
+    adapter_code, vault_code = codes("ETH3L")
+    assert log.key == key_of("ETH3L")
+    assert log.vault == predicted(factory, log.key, vault_code)
+    assert log.adapter == vault.adapter() == predicted(factory, log.key, adapter_code)
+    assert project.MockAdapter.at(log.adapter).vault() == log.vault
+    assert log.token == vault.token()
+    assert factory.vaultOf(log.key) == log.vault
+    assert (factory.count(), factory.vaults(0, 10)) == (1, [log.vault])
+
+
+def test_create__by_anybody_else__reverts(factory, create, outsider, keeper, guardian):
+    for caller in (outsider, keeper, guardian):
+        with reverts(factory.AccessManagedUnauthorized, caller=caller):
+            create("ETH3L", sender=caller)
+
+    assert factory.count() == 0
+
+
+def test_create__a_key_again__reverts(factory, create):
+    create("ETH3L")
+    first = factory.vaultOf(key_of("ETH3L"))
+
+    with reverts(factory.AlreadyCreated, key=key_of("ETH3L"), vault=first):
+        create("ETH3L", target=2)
+
+    assert factory.vaults(0, 10) == [first]
+
+
+def test_create__a_vault_with_another_adapter__reverts(factory, create, codes, project, world, owner):
+    other = project.MockAdapter.deploy(world.assets[6], sender=owner)
+    adapter_code, vault_code = codes("ETH3L", adapter=other.address)
+
+    with reverts(
+        factory.AdapterNotBound,
+        adapter=predicted(factory, key_of("ETH3L"), adapter_code),
+        vault=predicted(factory, key_of("ETH3L"), vault_code),
+    ):
+        create("ETH3L", adapter=other.address)
+    assert other.vault() == "0x" + "00" * 20
+    create("ETH3L")
+
+    assert factory.count() == 1
+
+
+def test_create__an_adapter_bound_before__reverts(create, long):
+    with reverts(long.adapter.AlreadyBound, vault=long.vault):
+        create("ETH3L", adapter=long.adapter.address)
+
+
+def test_create__code_that_fails__says_why_and_leaves_no_trace(factory, create, long):
+    with reverts(long.vault.TargetOutOfRange, target=6 * WAD):
+        create("ETH6L", target=6)
+
+    assert factory.count() == 0
+    assert factory.vaultOf(key_of("ETH6L")) == "0x" + "00" * 20
+
+
+def test_threat_redeploy_index_bug__listing_and_keys__are_a_bijection(factory, create, project):
+    """THREATS 7, redeploy index bug: after creations and refusals, index, key and address name the same vault."""
+    symbols = ["A", "B", "C", "D", "E"]
+    for symbol in symbols:
+        create(symbol)
+        with pytest.raises(Exception):  # noqa: B017 - any refusal
+            create(symbol)
+
+    listed = factory.vaults(0, 100)
+
+    assert factory.count() == len(listed) == len(set(listed)) == len(symbols)
+    assert listed == [factory.vaultOf(key_of(symbol)) for symbol in symbols]
+    for symbol, vault in zip(symbols, listed, strict=True):
+        token = project.LeveragedToken.at(project.InstantVault.at(vault).token())
+        assert (token.symbol(), token.vault()) == (symbol, vault)
+    assert factory.vaults(1, 2) == listed[1:3]
+    assert factory.vaults(4, 9) == listed[4:]
+    assert factory.vaults(5, 1) == factory.vaults(0, 0) == []
+    assert factory.vaults(2, 2**256 - 1) == listed[2:]
