@@ -45,6 +45,7 @@ class Play:
         self.dailies: dict[str, Ideal] = {}
         self.passes = 0  # Of the keeper.
         self.failures = 0
+        self.payments = 0  # Out of the venue.
         self.given = 0  # Collateral that holders were given to put in.
 
     def run(self) -> Story:
@@ -56,8 +57,8 @@ class Play:
 
         for number, row in enumerate(rows):
             self._wait_until(row.time)
-            for market, price in row.prices.items():
-                self.perp.move(market, price)
+            for market in self.perp.markets:
+                self.perp.move(market, row.prices[market])
             if number == 0:
                 self._open(row.prices)
             self._observe()
@@ -127,6 +128,7 @@ class Play:
         least = listing.vault.call("previewRedeem", shares) * (WAD - TOLERANCE) // WAD
         order = (shares, holder, holder, least, self._now() + PATIENCE)
         listing.vault.send("redeem", *order, sender=holder)
+        self.payments += 1
         return self.perp.settlement_token.call("balanceOf", holder) - had
 
     def _explain(self) -> None:
@@ -218,6 +220,7 @@ class Play:
             fees=held(self.perp, self.stage.treasury) + held(self.perp, self.stage.keeper),
             left_behind=sum(left),
             **{name: after[name] - before[name] for name in after},
+            allowed=self.payments * self._scale,
         )
 
     # Internals

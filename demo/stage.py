@@ -5,25 +5,25 @@ import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
-import ape
 import structlog
 from ape.exceptions import ApeException
-from ape.logging import LogLevel
-from ape.logging import logger as ape_logger
+from ape.logging import LogLevel, logger
 
 from demo.prices import Prices
 from devnet import VENUES, Anvil, AnvilError, Contract, MarketSpec, PerpV2, RevertError, RpcError, start
 from devnet.artifacts import ArtifactError, mock
 from leverage import config
-from leverage.chain import Chain
+from leverage.chain import Chain, connected_to, test_account
 from leverage.deploy import deploy
 from leverage.errors import LeverageError, error_table, revert
 from leverage.keeper import Clock, Keeper
 from leverage.types import KEEPER_ROLE, Policy, Rebalancing, Report, Snapshot
 
 CHAIN_ID = 31337
+ROLES = ("admin", "keepers", "guardian", "treasury")  # Of the first test accounts.
 LEAD = 7_200  # Seconds before the first price in which the venue is built and its averages fill.
 SEED = 2022  # The keeper's moment is secret on a public chain, and the same in each demo.
 STAGE_ERRORS = (LeverageError, ApeException, AnvilError, ArtifactError, RpcError, OSError)
@@ -95,67 +95,48 @@ class Stage:
         raise structlog.DropEvent
 
 
-def check(venue: str, prices: Prices) -> config.Config:
-    """The configuration, if the venue and the prices will do for it."""
+def check(venue: str, prices: Prices) -> list[str]:
+    """The markets of the tokens, if the venue is there and the prices are."""
     if venue not in VENUES:
         raise StageError(f"unknown venue {venue!r}; there is: {', '.join(VENUES)}")
-    settings = config.load()
-    needed = {token.market for token in settings.tokens.values()}
-    if missing := sorted(needed - set(prices.markets)):
+    needed = list(dict.fromkeys(token.market for token in config.load().tokens.values()))
+    if missing := [name for name in needed if name not in prices.markets]:
         raise StageError(f"{prices.path}: no prices for {', '.join(missing)}")
-    return settings
+    return needed
 
 
 @contextmanager
 def staged(venue: str, prices: Prices) -> Iterator[Stage]:
     """A stage for one `with` block, the pools at the first prices."""
-    settings = check(venue, prices)
-    first = prices.rows[0]
-    specs = [MarketSpec(name, first.prices[name]) for name in prices.markets]
+    needed, first = check(venue, prices), prices.rows[0]
+    specs = [MarketSpec(name, first.prices[name]) for name in needed]
     options = {"frozen_clock": True, "extra": ("--timestamp", str(first.time - LEAD))}
     anvil, perp = start(venue, None, anvil_options=options, markets=specs)
     with anvil, connected(anvil), tempfile.TemporaryDirectory() as folder:
-        admin, keeper, guardian, treasury = (ape.accounts.test_accounts[n] for n in range(4))
-        network = config.Network(
-            name="demo",
-            multisig=False,
-            admin=admin.address,
-            admin_delay=0,
-            guardian=guardian.address,
-            treasury=treasury.address,
-            keepers=(keeper.address,),
-        )
-        settings = localised(settings, venue, perp, network)
-        for name in prices.markets:
+        accounts = [test_account(index) for index in range(len(ROLES))]
+        settings = localised(venue, perp, Path(folder), [account.address for account in accounts])
+        for name in needed:
             perp.set_price(name, first.prices[name])
-        chain = deploy(admin, settings, folder=folder, say=lambda _: None)
+        chain = deploy(accounts[0], settings, folder=folder, say=lambda _: None)
         with in_words(chain):
-            yield Stage(venue, perp, chain, settings, keeper)
+            yield Stage(venue, perp, chain, settings, accounts[ROLES.index("keepers")])
 
 
-def localised(settings: config.Config, venue: str, perp: PerpV2, network: config.Network) -> config.Config:
-    """The configuration with this chain's addresses put in."""
-    house = {"clearing_house": str(perp.clearing_house)}
-    places = {
-        name: {"feed": str(market.aggregator), "base_token": str(market.base_token)}
-        for name, market in perp.markets.items()
-    }
-    venues = {venue: settings.venues[venue].model_copy(update={"chains": {CHAIN_ID: house}})}
-    markets = {
-        name: market.model_copy(update={"venue": venue, "chains": {CHAIN_ID: places[name]}})
-        for name, market in settings.markets.items()
-        if name in places
-    }
-    return settings.model_copy(update={"networks": {CHAIN_ID: network}, "venues": venues, "markets": markets})
+def localised(venue: str, perp: PerpV2, folder: Path, addresses: list[str]) -> config.Config:
+    """The configuration with this chain's addresses put in, and nothing else changed."""
+    roles = dict(zip(ROLES, addresses, strict=True))
+    overlay = config.devnet(venue, perp.to_dict(), CHAIN_ID, {**roles, "keepers": [roles["keepers"]]})
+    for market in overlay["markets"].values():
+        del market["heartbeat"]
+    path = folder / "here.toml"
+    path.write_text(config.to_toml(overlay))
+    return config.load(config.DEFAULT_PATH, path)
 
 
 @contextmanager
 def connected(anvil: Anvil) -> Iterator[None]:
     """Have Ape talk to this chain, and keep to itself what it thinks of that."""
-    with (
-        ape_logger.at_level(LogLevel.ERROR),
-        ape.networks.parse_network_choice(f"ethereum:devnet:{anvil.url}"),
-    ):
+    with logger.at_level(LogLevel.ERROR), connected_to(anvil.url):
         yield
 
 

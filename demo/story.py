@@ -113,6 +113,7 @@ class Books:
     arbitrageur: int
     other_traders: int
     insurance_fund: int
+    allowed: int  # A base unit for each payment out of the venue, which rounds what it keeps to them.
 
     @property
     def difference(self) -> int:

@@ -27,7 +27,8 @@ def cli(venue: str, file: Path, out: Path) -> None:
     try:
         perform(venue, file, out, console)
     except STAGE_ERRORS as error:
-        raise click.ClickException(" ".join(str(error).split())) from None
+        text = f"{error.filename}: {error.strerror}" if getattr(error, "filename", None) else str(error)
+        raise click.ClickException(" ".join(text.split())) from None
 
 
 def perform(venue: str, file: Path, out: Path, console: Console) -> None:
