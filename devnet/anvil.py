@@ -30,7 +30,7 @@ class Anvil:
         self.url = url
         self.log = log
         self._process = process
-        self._stop = weakref.finalize(self, _terminate, process)
+        self._stop = weakref.finalize(self, _terminate, process, log)
 
     @classmethod
     def start(
@@ -134,8 +134,10 @@ def _free_port(host: str) -> int:
         return probe.getsockname()[1]
 
 
-def _terminate(process: subprocess.Popen[bytes]) -> None:
+def _terminate(process: subprocess.Popen[bytes], log: Path) -> None:
     if process.poll() is None:
+        # Only the log of a chain that ended by itself tells anything.
+        log.unlink(missing_ok=True)
         process.terminate()
         try:
             process.wait(5)
