@@ -24,7 +24,7 @@ export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
 export FOUNDRY_DISABLE_NIGHTLY_WARNING := 1
 
 SOLIDITY := $(wildcard contracts interfaces forge)
-PYTHON_CODE := $(wildcard leverage devnet scripts tests tools)
+PYTHON_CODE := $(wildcard bench demo devnet leverage scripts tests tools)
 
 say = @printf '\033[1m▸ %s\033[0m\n' "$(1)"
 
