@@ -1,21 +1,28 @@
 """The door to Ape while the protocol runs: read many vaults at once, simulate, send, and say why not."""
 
+import os
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import ape
-from ape.exceptions import ApeException
+import click
+from ape.cli import ConnectedProviderCommand
+from ape.exceptions import ApeException, ConfigError, ProviderError
+from ape.logging import logger
 from ethpm_types.abi import EventABI
 
 from leverage import abi
+from leverage.console import fail
 from leverage.errors import LeverageError, RevertError, error_table, revert
+from leverage.keeper import Keeper
 from leverage.record import Record, path_for
 from leverage.types import KEEPER_ROLE, Action, Kind, Policy, Rebalancing, Report, Snapshot, Trigger
 
 READ_GAS = 40_000_000
+MOST_GAS = 2**24  # What a transaction may use at most (EIP-7825).
 LOCAL_CHAINS = (31337, 1337)
 CALLS = {Kind.REBALANCE: "rebalance", Kind.CHECK_RUIN: "checkRuin"}
 
@@ -47,11 +54,6 @@ class Chain:
 
     # Reading
 
-    @cached_property
-    def errors(self) -> Mapping[bytes, Mapping[str, Any]]:
-        """Every custom error of the protocol, by selector."""
-        return error_table(self.record.abis.values())
-
     def call(
         self, to: str | None, data: bytes, sender: str | None = None, gas: int | None = None, **overrides: Any
     ) -> bytes:
@@ -63,7 +65,11 @@ class Chain:
         # A local chain stands still between transactions: the next block's time is the one that counts.
         block = "pending" if connected_id() in LOCAL_CHAINS else "latest"
         extra = [overrides] if overrides else []
-        return bytes.fromhex(rpc("eth_call", request, block, *extra, errors=self.errors)[2:])
+        return bytes.fromhex(rpc("eth_call", request, block, *extra, abis=self.record.abis)[2:])
+
+    def time(self) -> int:
+        """The latest block's time."""
+        return int(rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
 
     def contract(self, kind: str, address: str) -> "Contract":
         """A contract of a recorded kind."""
@@ -82,10 +88,6 @@ class Chain:
     def has_role(self, role: int, account: str) -> bool:
         """Whether `account` holds a role of the authority."""
         return bool(self.named("Authority").call("hasRole", role, account)[0])
-
-    def is_keeper(self, account: str) -> bool:
-        """Whether `account` may act in the exclusive seconds of a schedule."""
-        return self.has_role(KEEPER_ROLE, account)
 
     def read_reports(self, vaults: Sequence[str], gas: int = READ_GAS) -> list[Report]:
         """One report per vault, in as few calls as the node's gas limit lets through."""
@@ -116,12 +118,29 @@ class Chain:
 
     def _report(self, raw: dict[str, Any]) -> Report:
         if raw["failure"] or not raw["snapshot"]["timestamp"]:
-            return Report(raw["vault"], failure=str(revert(raw["failure"], self.errors)))
+            return Report(
+                raw["vault"], failure=str(revert(raw["failure"], error_table(self.record.abis.values())))
+            )
         last = raw["snapshot"].pop("rebalancing")
         rebalancing = Rebalancing(**{**last, "chunk": Trigger(last["chunk"])})
         return Report(
             raw["vault"], Snapshot(**raw["snapshot"], rebalancing=rebalancing), Policy(**raw["policy"])
         )
+
+    def keeper(self, account: Any, symbols: Sequence[str], every: int, is_dry: bool) -> Keeper:
+        """A keeper of these tokens (default: all) that signs with `account`; a dry one needs none."""
+        if not is_dry:
+            account = unlocked(account)
+
+        def send(vault: str, action: Action) -> dict[str, Any] | None:
+            return self.act(vault, action, account)
+
+        has_role = account is not None and self.has_role(KEEPER_ROLE, account.address)
+        return Keeper(self.vaults(symbols), self.read_reports, send, has_role, every, is_dry)
+
+    def vaults(self, symbols: Sequence[str] = ()) -> dict[str, str]:
+        """Symbol → vault of these tokens (default: all)."""
+        return {symbol: self.record.token(symbol)["vault"] for symbol in symbols or self.record.tokens}
 
     # Writing
 
@@ -147,9 +166,10 @@ class Chain:
         """Mine a transaction and return its receipt; what would revert is refused before it costs gas."""
         self.call(to, data, sender=account.address)
         request = {"from": account.address, "data": "0x" + data.hex()} | ({"to": to} if to else {})
-        estimate = int(rpc("eth_estimateGas", request, errors=self.errors), 16)
+        estimate = int(rpc("eth_estimateGas", request, abis=self.record.abis), 16)
         # The block that mines it has another time than the estimate: fees accrue, the venue settles funding.
-        fields = {"sender": account.address, "data": data, "gas_limit": estimate * 13 // 10}
+        gas = max(estimate, min(estimate * 13 // 10, MOST_GAS))
+        fields = {"sender": account.address, "data": data, "gas_limit": gas}
         transaction = ape.networks.ecosystem.create_transaction(**fields, **({"receiver": to} if to else {}))
         with in_words():
             receipt = account.call(transaction)
@@ -189,6 +209,72 @@ class Contract:
         return dict(logs[0].event_arguments) if logs else {}
 
 
+class Command(ConnectedProviderCommand):  # type: ignore[misc]
+    """A command on the chain that --network names; what goes wrong is one line, without a traceback."""
+
+    misconfigured = 1  # Exit code when the fault lies in the settings.
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """As Ape's, without its list of all networks there are."""
+        try:
+            return list(super().parse_args(ctx, args))
+        except click.BadParameter as error:
+            raise click.BadParameter(error.message.split(" Options:")[0], ctx, error.param) from None
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Connect, and run. A node's URL is never shown: it may carry a key."""
+        logger.set_level("WARNING")
+        try:
+            return super().invoke(ctx)
+        except LeverageError as error:
+            fail(error)
+        except ConfigError as error:
+            fail(f"{error}: set it in the environment, see ape-config.yaml", self.misconfigured)
+        except ProviderError:
+            network = getattr(ctx.params.get("network"), "network", None)
+            fail(f"no node answers for network {getattr(network, 'choice', network)}: is it running?")
+        except ApeException as error:
+            fail(error)
+        except KeyboardInterrupt:
+            sys.exit(130)
+
+
+@contextmanager
+def connected_to(url: str) -> Iterator[None]:
+    """Connect Ape to a node by its URL for one `with` block."""
+    with ape.networks.parse_network_choice(url):
+        yield
+
+
+def test_account(index: int) -> Any:
+    """One of the accounts of local chains, whose keys everybody knows."""
+    return ape.accounts.test_accounts[index]
+
+
+def unlocked(account: Any) -> Any:
+    """An account that signs without asking; its passphrase is in the environment, or asked for now."""
+    if account is None:
+        raise LeverageError("which account? pass --account with one of `ape accounts list`")
+    if hasattr(account, "set_autosign"):
+        variable = f"APE_ACCOUNTS_{account.alias}_PASSPHRASE"
+        if variable not in os.environ and not sys.stdin.isatty():
+            raise LeverageError(f"account {account.alias} is locked: set {variable}")
+        with in_words():
+            account.set_autosign(True)
+    return account
+
+
+def quiet() -> None:
+    """Let Ape speak of trouble only."""
+    logger.set_level("WARNING")
+
+
+def lock_path(account: Any) -> Path:
+    """The file that keeps two keepers from using one account on one chain at once."""
+    who = account.address if account else "nobody"
+    return Path("build") / f"keeper-{connected_id()}-{who}.lock"
+
+
 def connected_id() -> int:
     """Id of the chain that Ape is connected to."""
     with in_words():
@@ -206,7 +292,7 @@ def code_at(address: str) -> bytes:
     return bytes.fromhex(rpc("eth_getCode", address, "latest")[2:])
 
 
-def rpc(method: str, *params: Any, errors: Mapping[bytes, Mapping[str, Any]] | None = None) -> Any:
+def rpc(method: str, *params: Any, abis: Mapping[str, Sequence[abi.Entry]] | None = None) -> Any:
     """One JSON-RPC request; its error raises in words, never with the node's URL, which may carry a key."""
     try:
         answer = ape.networks.provider.web3.provider.make_request(method, list(params))
@@ -218,7 +304,7 @@ def rpc(method: str, *params: Any, errors: Mapping[bytes, Mapping[str, Any]] | N
     message, data = str(problem.get("message", "")), problem.get("data")
     data = data.get("data") if isinstance(data, dict) else data
     if isinstance(data, str) and "0x" in data:
-        raise revert(bytes.fromhex(data[data.index("0x") + 2 :]), errors or {})
+        raise revert(bytes.fromhex(data[data.index("0x") + 2 :]), error_table((abis or {}).values()))
     if "revert" in message.lower():
         raise RevertError(message.splitlines()[0])
     raise LeverageError(f"the node refused {method}: {(message.splitlines() or [''])[0]}")

@@ -1,7 +1,8 @@
 """config/markets.toml, checked: what a mistake there costs is one clear line, before anything is sent."""
 
+import json
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from decimal import Decimal, InvalidOperation
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -186,6 +187,14 @@ class Config(Table):
     markets: dict[str, Market]
     tokens: dict[str, Token]
 
+    def choose(self, symbols: Sequence[str] = (), markets: Sequence[str] = ()) -> list[str]:
+        """Symbols of the tokens named, by symbol or by market; all of them when none is."""
+        for name, known in [(s, self.tokens) for s in symbols] + [(m, self.markets) for m in markets]:
+            if name not in known:
+                raise ConfigError(f"{name!r} is not in the configuration: there are {', '.join(known)}")
+        named = [s for s, token in self.tokens.items() if s in symbols or token.market in markets]
+        return named if symbols or markets else list(self.tokens)
+
 
 def load(*paths: Path | str) -> Config:
     """Read the configuration; a later file adds to an earlier one and overrides it."""
@@ -210,6 +219,37 @@ def parse(tables: Mapping[str, Any], source: str = "configuration") -> Config:
         raise ConfigError(f"{source}: {_first(error)}") from None
     _cross_check(config, source)
     return config
+
+
+def devnet(
+    venue: str, addresses: Mapping[str, Any], chain_id: int, roles: Mapping[str, Any]
+) -> dict[str, Any]:
+    """What a local chain adds: the venue's `addresses` as devnet/ names them, and who is who."""
+    chain, markets = str(chain_id), addresses["markets"]
+    shared = {name: address for name, address in addresses.items() if name == "clearing_house"}
+    return {
+        "networks": {chain: {"name": "devnet", "multisig": False, "admin_delay": 0, **roles}},
+        "venues": {venue: {"chains": {chain: shared}}},
+        "markets": {
+            name: {
+                "heartbeat": 172_800,
+                "chains": {chain: {"feed": market["aggregator"], "base_token": market["base_token"]}},
+            }
+            for name, market in markets.items()
+        },
+    }
+
+
+def to_toml(tables: Mapping[str, Any], path: str = "") -> str:
+    """Tables of text, numbers and lists as TOML."""
+    lines = [
+        f"{key} = {json.dumps(value)}" for key, value in tables.items() if not isinstance(value, Mapping)
+    ]
+    text = (f"[{path}]\n" if path and lines else "") + "".join(line + "\n" for line in lines)
+    for key, value in tables.items():
+        if isinstance(value, Mapping):
+            text += to_toml(value, f"{path}.{key}" if path else key)
+    return text
 
 
 def _cross_check(config: Config, source: str) -> None:

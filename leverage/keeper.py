@@ -12,14 +12,17 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import structlog
+from rich.markup import escape
+from rich.table import Table
 
 from leverage import policy as rules
 from leverage.errors import LeverageError, RevertError
-from leverage.types import Action, Kind, Report, Trigger
+from leverage.types import WAD, Action, Kind, Report, Trigger
 
 DONE, FAILED, MISCONFIGURED, LOCKED = 0, 1, 2, 3
 # Reverts that mean: somebody was faster, or the trade shrank below the minimum once its own cost was counted.
@@ -205,6 +208,43 @@ def readable(event: Mapping[str, Any]) -> dict[str, Any]:
     if "trigger" in shown:
         shown["trigger"] = Trigger(shown["trigger"]).name
     return shown
+
+
+def status(reports: Mapping[str, Report]) -> Table:
+    """Nav, leverage and what is due, symbol by symbol."""
+    table = Table("token", "price", "nav", "leverage", "target", "equity", "due", "last rebalance")
+    for symbol, report in reports.items():
+        s, policy = report.snapshot, report.policy
+        if s is None or policy is None:
+            table.add_row(symbol, f"[red]{escape(report.failure)}[/]")
+            continue
+        action = rules.decide(s, policy, s.timestamp, is_keeper=True)
+        due = "-" if action is None else action.trigger.name if action.trigger else str(action.kind)
+        last = datetime.fromtimestamp(s.rebalancing.time, UTC)
+        table.add_row(
+            symbol,
+            f"{s.price / WAD:,.2f}",
+            f"{s.nav / WAD:.4f}",
+            f"{s.leverage / WAD:.3f}x",
+            f"{s.target / WAD:g}x",
+            f"{s.equity / WAD:,.2f}",
+            "ruined" if s.ruined else due,
+            f"{last:%Y-%m-%d %H:%M}" if s.rebalancing.time else "-",
+        )
+    return table
+
+
+def log_to(stream: TextIO) -> None:
+    """Log lines for people on a terminal, JSON for everybody else."""
+    last = structlog.dev.ConsoleRenderer() if stream.isatty() else structlog.processors.JSONRenderer()
+    structlog.configure(
+        processors=[
+            structlog.processors.add_log_level,
+            structlog.processors.TimeStamper(fmt="iso", utc=True),
+            last,
+        ],
+        logger_factory=structlog.PrintLoggerFactory(stream),
+    )
 
 
 @contextmanager

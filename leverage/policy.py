@@ -98,8 +98,8 @@ def decide(snapshot: Snapshot, policy: Policy, now: int, is_keeper: bool) -> Act
 
     wanted = lm.size_to_leverage(snapshot.target, snapshot.equity, snapshot.size, snapshot.price)
     size_delta = chunk(policy, wanted, snapshot.price)
-    if abs(lm.notional(size_delta, snapshot.price)) < policy.min_notional:
-        return None
+    if trigger != Trigger.EMERGENCY and abs(lm.notional(size_delta, snapshot.price)) < policy.min_notional:
+        return None  # Not worth a trade; but a fund of any size is brought out of danger.
     if now < snapshot.paused_until and (size_delta > 0) == (snapshot.target > 0):
         return None  # A pause stops what raises leverage, never what lowers it (E-7).
     return Action(Kind.REBALANCE, trigger, size_delta)

@@ -2,6 +2,7 @@
 
 import json
 import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +65,16 @@ class Record:
         """Contract type → ABI, errors of all that it calls included."""
         found: dict[str, list[dict[str, Any]]] = self.data["abis"]
         return found
+
+    def everything(self) -> Iterator[tuple[str, str, str]]:
+        """Name, kind and address of all code of ours."""
+        for name, entry in self.contracts.items():
+            yield name, entry["kind"], entry["address"]
+        for symbol, entry in self.tokens.items():
+            yield f"{symbol} vault", entry["kind"], entry["vault"]
+            yield f"{symbol} adapter", entry["adapterKind"], entry["adapter"]
+            yield f"{symbol} terms", "VaultTerms", entry["terms"]
+            yield f"{symbol} token", "LeveragedToken", entry["token"]
 
     def address(self, name: str) -> str:
         """Where the contract called `name` stands."""

@@ -1,0 +1,149 @@
+"""What a holder does: mint, burn, look. Everything is checked and said in words before it is sent."""
+
+from dataclasses import dataclass
+from decimal import Decimal, InvalidOperation
+from typing import Any
+
+from leverage.chain import Chain, Contract
+from leverage.errors import LeverageError
+from leverage.types import WAD
+
+SHARE_DECIMALS = 18
+
+
+@dataclass(frozen=True)
+class Trade:
+    """What went in and what came out, in base units, and the transaction."""
+
+    assets: int
+    shares: int
+    transaction: str
+
+
+class Wallet:
+    """One token, seen from one account."""
+
+    def __init__(self, chain: Chain, symbol: str, account: Any = None):
+        self.chain = chain
+        self.symbol = symbol
+        self.account = account
+        entry = chain.record.token(symbol)
+        self.vault = chain.vault(symbol)
+        self.token = chain.contract("LeveragedToken", entry["token"])
+        self.terms = chain.contract("VaultTerms", entry["terms"])
+        self.asset = chain.contract("LeveragedToken", entry["asset"])
+        self.asset_symbol: str = entry["assetSymbol"]
+        self.decimals: int = entry["assetDecimals"]
+
+    def mint(self, amount: str, slippage: int, seconds: int, least: str | None = None) -> Trade:
+        """Mint for `amount` of collateral: at least `least` shares, or the preview less `slippage` (WAD)."""
+        me = self.account.address
+        assets = parse_amount(amount, self.decimals, self.asset_symbol)
+        self._require_balance(self.asset, assets, self.decimals, self.asset_symbol)
+        room = self.vault.call("maxDeposit", me)
+        if assets > room:
+            open_ = self.vault.call("room")  # Reverts with the reason when minting is closed.
+            raise LeverageError(
+                f"the caps of {self.symbol} leave room for {self.show(open_)} {self.asset_symbol} now,"
+                f" {amount} is too much: mint less, or after 00:00 UTC"
+            )
+        shares = self.vault.call("previewDeposit", assets)
+        floor = self._floor(shares, slippage, least, SHARE_DECIMALS, self.symbol)
+        if self.asset.call("allowance", me, self.vault.address) < assets:
+            self.asset.send(self.account, "approve", self.vault.address, assets)
+        receipt = self.vault.send(self.account, "deposit", assets, me, floor, self.chain.time() + seconds)
+        event = self.vault.event(receipt, "Deposit")
+        return Trade(event["assets"], event["shares"], receipt.txn_hash)
+
+    def burn(self, amount: str, slippage: int, seconds: int, least: str | None = None) -> Trade:
+        """Burn `amount` of shares, or "all", for at least `least`, or the preview less `slippage` (WAD)."""
+        me = self.account.address
+        held = self.token.call("balanceOf", me)
+        shares = held if amount == "all" else parse_amount(amount, SHARE_DECIMALS, self.symbol)
+        if shares == 0:
+            raise LeverageError(f"{me} holds no {self.symbol}")
+        self._require_balance(self.token, shares, SHARE_DECIMALS, self.symbol)
+        assets = self.vault.call("previewRedeem", shares)
+        floor = self._floor(assets, slippage, least, self.decimals, self.asset_symbol)
+        receipt = self.vault.send(self.account, "redeem", shares, me, me, floor, self.chain.time() + seconds)
+        event = self.vault.event(receipt, "Withdraw")
+        return Trade(event["assets"], event["shares"], receipt.txn_hash)
+
+    def info(self) -> dict[str, str]:
+        """What there is to know about the token, line by line."""
+        entry, terms = self.chain.record.token(self.symbol), self.terms
+        (report,) = self.chain.read_reports([self.vault.address])
+        fees, caps = terms.call("fees"), terms.call("caps")
+        lines = {"name": entry["name"], "token": entry["token"], "vault": entry["vault"]}
+        if report.snapshot is None:
+            lines["price"] = report.failure
+        else:
+            s = report.snapshot
+            lines |= {
+                "index price": f"{s.price / WAD:,.2f}",
+                "nav": f"{s.nav / WAD:.6f}",
+                "leverage": f"{s.leverage / WAD:.3f}x of {s.target / WAD:g}x",
+                "equity": f"{s.equity / WAD:,.2f} {self.asset_symbol}",
+                "supply": f"{s.supply / WAD:,.4f}",
+                "state": "ruined"
+                if s.ruined
+                else "minting paused"
+                if s.paused_until > s.timestamp
+                else "open",
+            }
+        lines["fees"] = (
+            f"{fees['mint'] * 10_000 / WAD:g} bp in, {fees['burn'] * 10_000 / WAD:g} bp out,"
+            f" {fees['management_per_day'] * 10_000 / WAD:g} bp per day"
+        )
+        lines["caps"] = f"{self.show(caps['daily'])} per day, {self.show(caps['total'])} in total"
+        if self.account is not None:
+            me = self.account.address
+            held = self.token.call("balanceOf", me)
+            worth = (
+                f" worth {self.show(self.vault.call('previewRedeem', held))} {self.asset_symbol}"
+                if held
+                else ""
+            )
+            lines["yours"] = f"{show(held, SHARE_DECIMALS)}{worth}"
+            lines["wallet"] = f"{self.show(self.asset.call('balanceOf', me))} {self.asset_symbol}"
+        return lines
+
+    def show(self, assets: int) -> str:
+        """Assets for a reader."""
+        return show(assets, self.decimals)
+
+    def _require_balance(self, token: Contract, amount: int, decimals: int, symbol: str) -> None:
+        held = token.call("balanceOf", self.account.address)
+        if held < amount:
+            wanted = show(amount, decimals)
+            raise LeverageError(f"{self.account.address} holds {show(held, decimals)} {symbol}, not {wanted}")
+
+    def _floor(self, expected: int, slippage: int, least: str | None, decimals: int, symbol: str) -> int:
+        if least is None:
+            return expected * (WAD - slippage) // WAD
+        floor = parse_amount(least, decimals, symbol)
+        if floor > expected:
+            would = f"{show(expected, decimals)} {symbol}"
+            raise LeverageError(f"--min-out {least}: only {would} would come out now; ask for less or wait")
+        return floor
+
+
+def parse_amount(text: str, decimals: int, symbol: str) -> int:
+    """A positive decimal in base units."""
+    try:
+        scaled = Decimal(text.replace(",", "").replace("_", "")) * 10**decimals
+        if not scaled.is_finite():
+            raise InvalidOperation
+    except InvalidOperation:
+        raise LeverageError(f"{text!r} is not an amount of {symbol}") from None
+    if scaled <= 0:
+        raise LeverageError(f"{text} {symbol}: the amount must be above zero")
+    if scaled != scaled.to_integral_value():
+        raise LeverageError(f"{text} {symbol}: at most {decimals} digits after the point")
+    return int(scaled)
+
+
+def show(amount: int, decimals: int) -> str:
+    """Base units for a reader: no more digits than needed."""
+    text = f"{Decimal(amount) / 10**decimals:,f}"
+    return text.rstrip("0").rstrip(".") if "." in text else text
