@@ -289,9 +289,8 @@ contract InstantVault is LeveragedVault, IInstantVault {
         trigger = s.supply == 0 ? Trigger.NONE : _due(p, s, msg.sender);
         require(trigger != Trigger.NONE, NothingDue(before, target));
 
-        int256 wanted = _planRebalance(p, s);
-        uint256 slippage = trigger == Trigger.EMERGENCY ? p.emergencySlippage : p.maxSlippage;
-        IPerpAdapter.Fill memory fill = adapter.adjust(wanted, 0, LeverageMath.worstPrice(price, wanted, slippage));
+        (int256 wanted, uint256 worst) = _planRebalance(p, s, trigger == Trigger.EMERGENCY);
+        IPerpAdapter.Fill memory fill = adapter.adjust(wanted, 0, worst);
         require(fill.size != 0, NothingFilled(wanted));
 
         s.size += fill.size;
@@ -322,8 +321,12 @@ contract InstantVault is LeveragedVault, IInstantVault {
     }
 
     /// @dev E-6: to the target, net of its own cost, cut to a chunk. Raising leverage needs a price that the venue
-    /// confirms and no pause (E-1, E-7).
-    function _planRebalance(IVaultTerms.Policy memory p, State memory s) private view returns (int256 sizeDelta) {
+    /// confirms and no pause (E-1, E-7). A fund too small to be worth a trade is still brought out of danger.
+    function _planRebalance(IVaultTerms.Policy memory p, State memory s, bool isEmergency)
+        private
+        view
+        returns (int256 sizeDelta, uint256 worst)
+    {
         sizeDelta = p.chunk(LeverageMath.sizeToLeverage(target, s.equity, s.size, s.price), s.price);
         if ((sizeDelta > 0) == (target > 0)) {
             uint256 pausedUntil = terms.pausedUntil();
@@ -333,7 +336,8 @@ contract InstantVault is LeveragedVault, IInstantVault {
         int256 cost = _cost(adapter.quote(sizeDelta), s.price);
         sizeDelta = p.chunk(LeverageMath.sizeNetOfCost(sizeDelta, s.price, target, cost), s.price);
         uint256 notional = uint256(LeverageMath.notional(sizeDelta, s.price).abs());
-        require(notional >= p.minNotional, TradeTooSmall(notional, p.minNotional));
+        require(isEmergency || notional >= p.minNotional, TradeTooSmall(notional, p.minNotional));
+        worst = LeverageMath.worstPrice(s.price, sizeDelta, isEmergency ? p.emergencySlippage : p.maxSlippage);
     }
 
     /// @dev A late scheduled rebalance pays its caller in shares, once per slot, at most a ten-thousandth of equity.

@@ -262,6 +262,15 @@ def test_decide__trade_below_the_minimum__does_nothing():
     assert rules.decide(drifted, replace(POLICY, min_notional=needs + 1), OPEN, True) is None
 
 
+def test_decide__emergency_smaller_than_worth_it__is_handled_all_the_same():
+    falling = vault(move=-0.15)
+
+    action = rules.decide(falling, replace(POLICY, min_notional=10**6 * WAD), OPEN, False)
+
+    assert action is not None
+    assert action.trigger == Trigger.EMERGENCY
+
+
 # Bands
 
 
