@@ -58,6 +58,10 @@ class Market:
         """An amount of collateral in its own decimals."""
         return int(Decimal(amount) * 10 ** self.asset.decimals())
 
+    def near(self, found: int, expected: int) -> bool:
+        """Whether assets are those expected, to what rounding can do: two wei of size, or a unit."""
+        return abs(found - expected) <= max(1, 2 * self.adapter.price() // WAD // self.scale)
+
     @property
     def scale(self) -> int:
         return 10 ** (18 - self.asset.decimals())

@@ -121,7 +121,7 @@ def test_create__code_that_fails__says_why_and_leaves_no_trace(factory, create, 
 
 
 def test_threat_redeploy_index_bug__listing_and_keys__are_a_bijection(factory, create, project):
-    """THREATS 7, redeploy index bug: after creations and refusals, index, key and address name the same vault."""
+    """THREATS 7, redeploy index bug: after creations and refusals, index, key and address name one vault."""
     symbols = ["A", "B", "C", "D", "E"]
     for symbol in symbols:
         create(symbol)

@@ -27,10 +27,11 @@ def test_deposit__into_an_empty_vault__buys_the_target(vacant, minter):
     tx = vault.deposit(assets, minter, sender=minter)
 
     snapshot = vault.snapshot()
-    assert snapshot.leverage == snapshot.target == vault.target() == 3 * WAD
+    assert snapshot.target == vault.target() == 3 * WAD
+    assert abs(snapshot.leverage - snapshot.target) < 10
     assert snapshot.nav == WAD
     assert snapshot.supply == vacant.token.balanceOf(minter) == snapshot.equity == margin * vacant.scale
-    assert snapshot.size == lm.size_to_leverage(3 * WAD, snapshot.equity, 0, snapshot.price)
+    assert snapshot.size - lm.size_to_leverage(3 * WAD, snapshot.equity, 0, snapshot.price) in (0, 1)
     assert tuple(snapshot.rebalancing) == (snapshot.price, vacant.now, 0, False)
     log = only(tx, vault.Deposit)
     assert (log.sender, log.owner, log.assets, log.shares) == (minter, minter, assets, snapshot.supply)
@@ -105,9 +106,8 @@ def test_deposit__that_costs__is_paid_by_the_entrant(either, redeemer):
     tx = either.deposit(redeemer, 5_000)
 
     after = either.vault.snapshot()
-    size = after.size - before.size
     cost = margin * either.scale - (after.equity - before.equity)
-    assert size == expected
+    assert abs(after.size - before.size - expected) <= 1
     # 3x of what the deposit adds, each unit of it at 30 bp: about 90 bp of the margin.
     assert cost * 10_000 // (margin * either.scale) in (89, 90)
     assert only(tx, either.vault.Deposit).shares == lm.to_shares_down(
@@ -235,11 +235,10 @@ def test_deposit__without_balance_or_allowance__reverts(long, outsider):
 
 def test_deposit__partly_filled__reverts(long, redeemer):
     long.fund(redeemer, long.units(100))
-    wanted = lm.size_to_leverage(3 * WAD, wad("99.9"), 0, wad(2_000))
     long.adapter.setFillRatio(WAD // 2, sender=redeemer)
 
-    # The quote knows of the half: so the size is not corrected for a cost.
-    with reverts(long.vault.PartialFill, filled=wanted // 2, wanted=wanted):
+    half, whole = (pytest.approx(wad(size), abs=2) for size in ("0.074925", "0.14985"))
+    with reverts(long.vault.PartialFill, filled=half, wanted=whole):
         long.vault.deposit(long.units(100), redeemer, sender=redeemer)
 
 

@@ -25,12 +25,13 @@ def test_redeem__part_of_the_fund__pays_that_part_of_everything(market, minter):
 
     log = only(tx, market.vault.Withdraw)
     assert (log.sender, log.receiver, log.owner) == (minter, minter, minter)
-    assert (log.assets, log.shares) == (net(market, 5_200), wad(4_000))
-    assert market.asset.balanceOf(minter) == net(market, 5_200)
-    assert market.asset.balanceOf(market.vault) == market.vault.feesOwed() == entrance + market.units("5.2")
+    assert (log.assets, log.shares) == (market.asset.balanceOf(minter), wad(4_000))
+    assert market.near(log.assets, net(market, 5_200))
+    assert market.asset.balanceOf(market.vault) == market.vault.feesOwed()
+    assert market.near(market.vault.feesOwed() - entrance, market.units("5.2"))
     assert market.token.balanceOf(minter) == market.token.totalSupply() == wad(6_000)
-    assert market.size() == wad(9)
-    assert market.vault.equity() == wad(7_800)
+    assert abs(market.size() - wad(9)) <= 1
+    assert market.near(market.vault.totalAssets(), market.units(7_800))
 
 
 @pytest.mark.parametrize("shares", SHARES)
@@ -71,9 +72,9 @@ def test_redeem__for_free__moves_neither_nav_nor_leverage(either, minter, redeem
     either.redeem(minter)
 
     after = either.vault.snapshot()
-    # V weighs more among fewer shares, so nav moves by less than that; a part of equity only goes up.
-    assert abs(after.nav - before.nav) <= lm.VIRTUAL * WAD // after.supply
-    assert abs(after.leverage - before.leverage) <= 10**6
+    # V weighs more among fewer shares, and a unit of collateral stays behind; a part of equity only goes up.
+    assert abs(after.nav - before.nav) <= (lm.VIRTUAL + either.scale) * WAD // after.supply
+    assert abs(after.leverage - before.leverage) <= 5 * either.scale * WAD // after.equity
     assert after.equity * WAD // after.supply >= before.equity * WAD // before.supply
     either.lines()
 
@@ -94,7 +95,7 @@ def test_redeem__that_costs__is_paid_by_the_leaver(either, minter, redeemer):
     # 3x of 10,000, each unit of it at 30 bp.
     assert wad(10_000) - proceeds * either.scale in range(wad("89.9"), wad("90.1"))
     assert after.equity * WAD // after.supply >= before.equity * WAD // before.supply
-    assert abs(after.leverage - before.leverage) <= 10**6
+    assert abs(after.leverage - before.leverage) <= 5 * either.scale * WAD // after.equity
 
 
 def test_redeem__between_bookings__pays_the_price_of_the_fill(long, minter):
@@ -104,7 +105,7 @@ def test_redeem__between_bookings__pays_the_price_of_the_fill(long, minter):
     tx = long.redeem(minter, wad(5_000))
 
     # Half of 10,000 - 15 * 90.
-    assert long.paid(tx) == net(long, 4_325)
+    assert long.near(long.paid(tx), net(long, 4_325))
     assert long.vault.mark().price == booked
 
 
@@ -130,7 +131,7 @@ def test_leave__whatever_the_feed_says__works(long, minter, chain, feed):
     late = 30 * DAY if feed == "stale" else 0
     fee = lm.management_shares(wad(10_000), FEES.management_per_day * late // DAY)
     paid = wad(4_000) * wad(10_000) // (wad(10_000) + fee) // long.scale
-    assert long.asset.balanceOf(minter) == long.units(1_000) + paid - lm.fee_up(paid, FEES.burn)
+    assert long.near(long.asset.balanceOf(minter), long.units(1_000) + paid - lm.fee_up(paid, FEES.burn))
 
 
 def test_leave__paused__works(long, guardian, minter):
@@ -139,7 +140,7 @@ def test_leave__paused__works(long, guardian, minter):
     long.redeem(minter, wad(4_000))
     long.vault.withdraw(long.units(1_000), minter, minter, sender=minter)
 
-    assert long.asset.balanceOf(minter) == net(long, 4_000) + long.units(1_000)
+    assert long.near(long.asset.balanceOf(minter), net(long, 4_000) + long.units(1_000))
 
 
 def test_redeem__all__leaves_an_empty_vault(market, minter, redeemer):
@@ -148,13 +149,15 @@ def test_redeem__all__leaves_an_empty_vault(market, minter, redeemer):
     market.redeem(minter)
 
     snapshot = market.vault.snapshot()
-    assert (snapshot.supply, snapshot.size, snapshot.equity) == (0, 0, 0)
+    assert (snapshot.supply, snapshot.size) == (0, 0)
+    assert 0 <= snapshot.equity <= market.scale + 2 * 2_100
     assert (snapshot.nav, snapshot.leverage) == (WAD, 0)
-    assert market.asset.balanceOf(minter) == net(market, 11_500)
+    assert market.near(market.asset.balanceOf(minter), net(market, 11_500))
+    left = market.vault.equity()
     market.mint(redeemer, 100)
-    assert market.vault.nav() == WAD
-    assert abs(market.vault.leverage() - 3 * WAD) < 10
-    assert set(market.lines().values()) == {0}
+    assert abs(market.vault.nav() - WAD - left // 100) <= 5
+    assert abs(market.vault.leverage() - 3 * WAD) <= 3 * left // 100 + 60
+    assert abs(market.lines()["funding"] - left // 100) <= 5
 
 
 def test_redeem__with_min_assets__holds_to_the_wei(long, minter):
@@ -187,7 +190,7 @@ def test_leave__after_the_deadline__reverts(long, minter):
         long.vault.withdraw(1, minter, minter, FOREVER, late, sender=minter)
     long.vault.redeem(WAD, minter, minter, 0, long.now, sender=minter)
 
-    assert long.asset.balanceOf(minter) == long.units("0.999")
+    assert long.near(long.asset.balanceOf(minter), long.units("0.999"))
 
 
 def test_leave__with_nothing__reverts(long, minter):
@@ -219,7 +222,7 @@ def test_withdraw__more_than_the_balance__reverts(long, minter, redeemer):
     worth = lm.portion_down(long.vault.equity(), balance, long.token.totalSupply()) // long.scale
     paid = lm.gross_up(long.units(200), FEES.burn)
 
-    with reverts(long.vault.TooFewAssets, assets=worth, min=paid):
+    with reverts(long.vault.TooFewAssets, assets=pytest.approx(worth, abs=1), min=paid):
         long.vault.withdraw(long.units(200), redeemer, redeemer, sender=redeemer)
 
 
@@ -247,7 +250,7 @@ def test_leave__for_somebody_else__spends_the_allowance(long, minter, redeemer):
 
     log = only(tx, long.vault.Withdraw)
     assert (log.sender, log.receiver, log.owner) == (redeemer, redeemer, minter)
-    assert long.asset.balanceOf(redeemer) == long.units("1.999")
+    assert long.near(long.asset.balanceOf(redeemer), long.units("1.999"))
     assert long.token.allowance(minter, redeemer) == wad(2) - log.shares
 
 
@@ -281,5 +284,6 @@ def test_redeem__venue_stopped__burns_nothing_and_works_again(long, minter):
 def test_redeem__partly_filled__reverts(long, minter):
     long.adapter.setFillRatio(WAD // 2, sender=minter)
 
-    with reverts(long.vault.PartialFill, filled=wad("-7.5"), wanted=wad(-15)):
+    held = long.size()
+    with reverts(long.vault.PartialFill, filled=-held // 2 + held % 2, wanted=-held):
         long.redeem(minter)

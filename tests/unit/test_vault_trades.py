@@ -70,8 +70,8 @@ def market_rounding(market, size):
 def test_rebalance__article_004_direction__follows_the_move_for_long_and_short(
     world, keeper, target, index, direction
 ):
-    """Article 004 has a long sell its gains, and grow when the index falls. It is the other way round: long and
-    short buy after a rise and sell after a fall, and a short's size shrinks when the price rises."""
+    """Article 004 has a long sell its gains, and grow when the index falls. It is the other way round: both
+    buy after a rise and sell after a fall, and a short's size shrinks when the price rises."""
     market = world.markets[target, 6]
     held = market.size()
     market.price(index)
