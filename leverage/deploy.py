@@ -107,16 +107,18 @@ class _Work:
         is_deployer = me == self.record.data["deployer"]
         if is_deployer and me != self.network.creator and self.chain.has_role(CREATOR_ROLE, me):
             self._administer("renounceRole", CREATOR_ROLE, me)
-        if self._is_admin():
-            if authority.call("getRoleGrantDelay", ADMIN_ROLE) != self.network.admin_delay:
+        if self._is_admin() and authority.call("hasRole", ADMIN_ROLE, self.network.admin) != admin:
+            handover = [
                 # A second admin, too, waits in everybody's sight. In force five days from now.
-                self._administer("setGrantDelay", ADMIN_ROLE, self.network.admin_delay)
-            if authority.call("hasRole", ADMIN_ROLE, self.network.admin) != admin:
-                self._administer("grantRole", ADMIN_ROLE, self.network.admin, self.network.admin_delay)
+                authority.data("setGrantDelay", ADMIN_ROLE, self.network.admin_delay),
+                authority.data("grantRole", ADMIN_ROLE, self.network.admin, self.network.admin_delay),
+            ]
             if me != self.network.admin:
-                self._administer("renounceRole", ADMIN_ROLE, me)
-        if authority.call("hasRole", ADMIN_ROLE, self.network.admin) == admin:
-            self.record.data["finished"] = True
+                handover.append(authority.data("renounceRole", ADMIN_ROLE, me))
+            authority.send(self.account, "multicall", handover)
+            self.say(f"{self.network.admin} is admin, with a delay of {self.network.admin_delay} s")
+        if not self.record.data.get("finished"):
+            self.record.data["finished"] = authority.call("hasRole", ADMIN_ROLE, self.network.admin) == admin
             self.record.save()
 
     def _oracle(self, market: str) -> str:
