@@ -1,11 +1,11 @@
 """What an attacker does around a lagging oracle and a pool he can push, and how his profit is counted.
 
-Every step is valued at the true price of its moment: tokens at the nav they would have there, his own trades in the
-pool at what the truth makes of them. What the market moves between his steps is nobody's doing and is not counted.
-Exact fractions throughout: a profit of a wei is a profit.
+Every step is valued at the true price of its moment: tokens at the nav they would have there, his own trades
+in the pool at what the truth makes of them. What the market moves between his steps is nobody's doing and is
+not counted. Exact fractions throughout: a profit of a wei is a profit.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from fractions import Fraction
@@ -18,13 +18,13 @@ BP = 10_000
 PRICE = 2_000 * WAD
 
 
-class Refused(Exception):
+class RefusedError(Exception):
     """The vault or the venue would not."""
 
 
 @dataclass(frozen=True)
 class Holdings:
-    """Everything that counts, WAD: the fund, and the attacker's money, tokens and own position in the pool."""
+    """All that counts, WAD: the fund, and the attacker's money, tokens and own position in the pool."""
 
     size: int
     cash: int
@@ -97,7 +97,7 @@ class Attack:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What an attack brought, in bp: to the attacker of his stake, to the other holder of nav."""
+    """What it brought, in bp: to the attacker of his stake, to the other holder of nav."""
 
     attack: Attack
     profit: float
@@ -106,10 +106,20 @@ class Outcome:
 
 
 def play(world: World, attack: Attack, fund: int) -> Outcome:
-    """Carry out an attack. What is refused is left out, as by somebody who tries on."""
-    truth, refused, profit, holders = PRICE, 0, Fraction(0), Fraction(1)
-    now = world.holdings()
-    for act, value in attack.steps(fund):
+    """Carry out an attack on a fund of an equity at PRICE."""
+    profit, holders, refused = follow(world, attack.steps(fund))
+    stake = attack.stake * fund // WAD
+    return Outcome(attack, float(profit / stake * BP), float(holders * BP), refused)
+
+
+def follow(world: World, steps: Iterable[Step]) -> tuple[Fraction, Fraction, int]:
+    """The attacker's profit, WAD, the change of the other holder's nav as a fraction, and the refusals.
+
+    Refused before he is in, he goes home, as one transaction that reverts; after that he tries on.
+    """
+    truth, profit, kept, refused = PRICE, Fraction(0), Fraction(1), 0
+    first = now = world.holdings()
+    for act, value in steps:
         before = now
         try:
             if act is Act.MARKET:
@@ -121,15 +131,17 @@ def play(world: World, attack: Attack, fund: int) -> Outcome:
                 world.push(value)
             elif act is Act.MINT:
                 world.mint(value)
-            elif world.holdings().shares > 0:
+            elif before.shares > 0:
                 world.burn()
-        except Refused:
+        except RefusedError:
             refused += 1
+            if before.supply == first.supply:
+                return Fraction(0), Fraction(0), refused
         now = world.holdings()
+        # The market's own step changes what things are worth, and nobody's doings.
         profit += now.wealth(truth) - before.wealth(truth)
-        holders *= now.nav(truth) / before.nav(truth)
-    stake = attack.stake * fund // WAD
-    return Outcome(attack, float(profit / stake * BP), float((holders - 1) * BP), refused)
+        kept *= now.nav(truth) / before.nav(truth)
+    return profit, kept - 1, refused
 
 
 # Orders
@@ -195,6 +207,4 @@ def attacks(
     ends = [(0, 0)]
     for push in pushes:
         ends += [(push, 0), (0, push), (push, push), (push, -push)]
-    return [
-        Attack(order, lag, stake, *end) for order, lag, stake, end in product(orders, lags, stakes, ends)
-    ]
+    return [Attack(order, lag, stake, *end) for order, lag, stake, end in product(orders, lags, stakes, ends)]

@@ -4,16 +4,14 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
-from eth_utils import keccak
-
 from bench.rig import ADMIN, DAY, HOLDER, KEEPER, TREASURY, USER, Fund, Rig, gas_of
 from bench.trace import gas_by_part
 from devnet import Contract
 from devnet.perp_v2_build import WAD
-from devnet.rpc import _types
+from leverage import abi
 from leverage.types import KEEPER_ROLE
 
-LIMITS = {"mint": 1.40, "burn": 1.40, "rebalance": 1.25}
+ACTIONS = ("mint", "burn", "rebalance")
 MARKET = "ETH"
 TARGETS = (3 * WAD, -3 * WAD)
 HELD, OWN, ADDED = 100_000, 40_000, 10_000  # Of collateral: the holder's, the user's, and what the user adds.
@@ -68,11 +66,11 @@ def run(report: Callable[[str], None] = print) -> dict[str, Any]:
                 for name, pair in _situations(rig, fund, lean):
                     rows[f"{name}, {target // WAD:+d}x"] = _measured(rig, pair)
                     action = name.split(",")[0]
-                    if action in LIMITS and action not in breakdown:
+                    if action in ACTIONS and action not in breakdown:
                         breakdown[action] = _breakdown(rig, fund, lean, pair)
     figures = {
         action: max((row for name, row in rows.items() if name.split(",")[0] == action), key=_ratio)
-        for action in LIMITS
+        for action in ACTIONS
     }
     return {**figures, "breakdown": breakdown, "variants": rows}
 
@@ -82,7 +80,7 @@ def _ratio(row: dict[str, Any]) -> float:
 
 
 def _prepare(rig: Rig, target: int) -> tuple[Fund, Contract]:
-    """Both funds with the same holders, a day after the last action, with nothing left that is written first."""
+    """Both funds with the same holders, a day after the last action, no slot still to be written first."""
     perp = rig.perp
     market = perp.markets[MARKET]
     fund = rig.fund(MARKET, target)
@@ -118,7 +116,9 @@ def _situations(rig: Rig, fund: Fund, lean: Contract) -> Iterator[tuple[str, Pai
     shares, lean_shares = (token.call("balanceOf", USER) // 4 for token in (fund.token, lean))
     yield (
         "burn",
-        Pair(Call(USER, fund.vault, "redeem", (shares, USER, USER)), Call(USER, lean, "burn", (lean_shares,))),
+        Pair(
+            Call(USER, fund.vault, "redeem", (shares, USER, USER)), Call(USER, lean, "burn", (lean_shares,))
+        ),
     )
     for direction, percent in (("up", 103), ("down", 97)):
         for name, caller, second in (("rebalance", KEEPER, KEEPERS_TIME), ("late rebalance", USER, NOON)):
@@ -191,14 +191,6 @@ def _part_of(rig: Rig, fund: Fund, lean: Contract) -> Callable[[str, str], tuple
 
 
 def _selectors(contract: Contract) -> Iterator[tuple[str, str]]:
-    for (name, _), entry in contract._functions.items():
-        yield name, "0x" + keccak(text=f"{name}({','.join(_types(entry['inputs']))})")[:4].hex()
-
-
-if __name__ == "__main__":
-    import json
-    import time
-
-    t = time.time()
-    print(json.dumps(run(), indent=1))
-    print(time.time() - t)
+    for entry in contract.artifact.abi:
+        if entry["type"] == "function":
+            yield entry["name"], "0x" + abi.selector(entry).hex()

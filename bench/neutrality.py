@@ -6,8 +6,6 @@ from typing import Any
 from bench.rig import FREE, HOLDER, USER, Fund, Rig
 from devnet.perp_v2_build import WAD
 
-NAV_LIMIT_BP = 0.01
-LEVERAGE_LIMIT = 0.001
 MARKET = "ETH"
 TARGETS = (3 * WAD, -3 * WAD)
 HELD = 100_000  # Of collateral.
@@ -84,12 +82,3 @@ def _emptied(rig: Rig, fund: Fund) -> dict[str, int]:
     rig.perp.arbitrage(MARKET)
     _enter(rig, fund, HELD)
     return {"size": size, "cash": cash, "supply": supply, "nav_of_the_next": fund.vault.call("nav")}
-
-
-if __name__ == "__main__":
-    import json
-    import time
-
-    t = time.time()
-    print(json.dumps(run(), indent=1))
-    print(time.time() - t)

@@ -1,9 +1,9 @@
-"""The parts of the bench by name. Each takes a function that reports what it is doing, and returns its figures."""
+"""The parts of the bench by name: each is given a way to say what it is doing, and returns its figures."""
 
 from collections.abc import Callable
 from typing import Any
 
-from bench import gas, neutrality, stale_oracle
+from bench import gas, lens, neutrality, stale_oracle
 
 Part = Callable[[Callable[[str], None]], dict[str, Any]]
 
@@ -11,4 +11,5 @@ PARTS: dict[str, Part] = {
     "stale_oracle": stale_oracle.run,
     "gas": lambda report: {"gas": gas.run(report)},
     "neutrality": neutrality.run,
+    "lens": lens.run,
 }

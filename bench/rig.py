@@ -12,7 +12,7 @@ from typing import Any
 from devnet import Anvil, Contract, PerpV2, Rpc, start
 from devnet.artifacts import mock
 from devnet.perp_v2_build import ARBITRAGEUR, WAD, actor
-from leverage import config
+from leverage import abi, config
 from leverage.types import Caps, Fees, Policy
 
 DAY = 86_400
@@ -114,21 +114,9 @@ class Rig:
     ) -> Fund:
         """A vault with its adapter; fees are the configuration's unless given."""
         oracle = oracle or self.oracle(market)
-        perp = self.perp
-        adapter = self.deploy("PerpV2Adapter", perp.clearing_house, perp.markets[market].base_token)
-        arguments = (
-            f"{market} {target / WAD:g}x",
-            f"{market}{target / WAD:g}",
-            target,
-            adapter,
-            oracle,
-            self.authority,
-            TREASURY,
-            astuple(default_policy(target)),
-            astuple(default_fees() if fees is None else fees),
-            astuple(UNCAPPED),
-        )
-        vault = self.deploy("InstantVault", arguments)
+        base_token = self.perp.markets[market].base_token
+        adapter = self.deploy("PerpV2Adapter", self.perp.clearing_house, base_token)
+        vault = self.deploy("InstantVault", vault_arguments(self, market, target, adapter, oracle, fees))
         token = Contract(self.rpc, mock("LeveragedToken"), vault.call("token"))
         return Fund(market, vault, token, adapter, oracle)
 
@@ -147,7 +135,7 @@ class Rig:
         finally:
             if not self.rpc("evm_revert", snapshot):
                 raise RuntimeError("the chain could not be set back")
-            # NOTE: Anvil clears its pool a moment after it mines; a revert in between leaves the last transaction there.
+            # NOTE: Anvil clears its pool just after it mines: a revert in between leaves a transaction there.
             self.rpc("anvil_dropAllTransactions")
 
     def next_block(self, seconds: int) -> None:
@@ -167,6 +155,30 @@ class Rig:
             self.perp.warp(step)
             self.refresh(*markets)
             seconds -= step
+
+
+def vault_arguments(
+    rig: Rig, market: str, target: int, adapter: str, oracle: str, fees: Fees | None = None
+) -> tuple[Any, ...]:
+    """What a vault's constructor takes: the configuration's defaults, and no caps."""
+    return (
+        f"{market} {target / WAD:g}x",
+        f"{market}{target / WAD:g}",
+        target,
+        adapter,
+        oracle,
+        rig.authority,
+        TREASURY,
+        astuple(default_policy(target)),
+        astuple(default_fees() if fees is None else fees),
+        astuple(UNCAPPED),
+    )
+
+
+def creation(name: str, *arguments: Any) -> str:
+    """Creation code of a contract of ours with its arguments, in hex."""
+    entry = next(entry for entry in mock(name).abi if entry["type"] == "constructor")
+    return mock(name).bytecode + abi.encode_fields(entry["inputs"], arguments).hex()
 
 
 def gas_of(receipt: dict[str, Any]) -> int:

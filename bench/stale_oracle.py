@@ -8,15 +8,13 @@ from typing import Any
 from eth_abi import decode, encode
 from eth_utils import keccak
 
-from bench.attack import PRICE, Attack, Holdings, Outcome, Refused, attacks, play
+from bench.attack import PRICE, Attack, Holdings, Outcome, RefusedError, attacks, play
 from bench.rig import FREE, HOLDER, MAX_UINT, USER, Fund, Rig, default_deviation
 from devnet import RevertError
 from devnet.perp_v2 import ENDLESS, NO_REFERRAL, NOTHING_TO_TRADE
 from devnet.perp_v2_build import ARBITRAGEUR, ATTACKER, WAD, sqrt_price_x96
 from devnet.rpc import Receipt
 
-PROFIT_LIMIT_BP = 0.0
-HOLDERS_LIMIT_BP = -0.01
 MARKET = "ETH"
 TARGETS = (3 * WAD, -3 * WAD)
 FUND = 100_000 * WAD  # The other holder's.
@@ -26,18 +24,18 @@ LAGS = tuple(percent * PERCENT for percent in (-3, -1, 0, 1, 3))
 STAKES = (WAD // 10, WAD, 5 * WAD)
 WIDEST = WAD // 5  # The largest deviation that the oracle takes: nothing is refused for the lag.
 PUSHES = {
-    WIDEST: tuple(percent * PERCENT for percent in (-6, -3, -1, 1, 3, 6)),
-    default_deviation(MARKET): tuple(percent * PERCENT for percent in (-3, -1, 1, 3)),
+    WIDEST: tuple(percent * PERCENT for percent in (-6, -2, 2, 6)),
+    default_deviation(MARKET): tuple(percent * PERCENT for percent in (-1, 1)),
 }
-POSITION_CHANGED = "0x" + keccak(
-    text="PositionChanged(address,address,int256,int256,uint256,int256,int256,uint256)"
-).hex()
+POSITION_CHANGED = (
+    "0x" + keccak(text="PositionChanged(address,address,int256,int256,uint256,int256,int256,uint256)").hex()
+)
 MAX_TICKS_SLOT = 212  # Of the exchange's storage: by market, how far the price may move within 15 s.
 ALL_TICKS = 2 * 887_272
 
 
 class RealWorld:
-    """A fund on Perp v2, one second long. `by_shares`: the attacker uses `mint` and `withdraw` for his entries and exits."""
+    """A fund on Perp v2. `by_shares`: the attacker comes by `mint` and leaves by `withdraw`."""
 
     def __init__(self, rig: Rig, fund: Fund, by_shares: bool = False):
         self.rig = rig
@@ -100,7 +98,7 @@ class RealWorld:
         try:
             self.fund.vault.send(function, *args, sender=USER)
         except RevertError as revert:
-            raise Refused(str(revert)) from None
+            raise RefusedError(str(revert)) from None
         self._read = None
 
     def _trade_to(self, trader: str, price: int) -> Receipt | None:
@@ -166,7 +164,7 @@ def run(report: Callable[[str], None] = print) -> dict[str, Any]:
             name = f"{target // WAD:+d}x, deviation {deviation / WAD:.0%}"
             plans = [("", attacks(LAGS, STAKES, PUSHES[deviation]))]
             if deviation == WIDEST:
-                plans.append((", by shares", attacks(LAGS, (WAD,), (-PERCENT, 3 * PERCENT))))
+                plans.append((", by shares", attacks(LAGS, (WAD,), (2 * PERCENT,))))
             for suffix, grid in plans:
                 world = RealWorld(rig, fund, by_shares=bool(suffix))
                 for i, outcome in enumerate(search(world, grid)):

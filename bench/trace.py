@@ -1,4 +1,4 @@
-"""Where the gas of a transaction went: by contract and function, and by kind of work inside our own contracts."""
+"""Where the gas of a transaction went: by contract and function, and by kind of work in our own contracts."""
 
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -22,8 +22,8 @@ def gas_by_part(
 ) -> Counter[str]:
     """Gas of a transaction by part, if it were mined in the second of the latest block.
 
-    `part_of(callee, selector)` names a frame's part, and whether the calls that it makes belong to it, too. The parts
-    of frames that keep their calls apart are told by kind of work.
+    `part_of(callee, selector)` names a frame's part, and whether the calls that it makes belong to it, too.
+    The parts of frames that keep their calls apart are told by kind of work.
     """
     transaction = {"from": sender, "to": to, "data": data, "gas": hex(TX_GAS)}
     top = rpc("debug_traceCall", transaction, "latest", {"tracer": "callTracer"})
@@ -42,7 +42,7 @@ def gas_by_part(
         if part is not None:
             parts[part] -= gas
             parts[f"{part}: {kind}"] += gas
-    # What the steps do not explain are the calls themselves; of the first frame also what a transaction costs.
+    # What the steps do not explain are the calls, and for the first frame what a transaction itself costs.
     for part in set(split.values()):
         parts[f"{part}: calls"] = parts.pop(part)
     return parts

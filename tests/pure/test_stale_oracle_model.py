@@ -1,4 +1,4 @@
-"""E-2 on the integer model: timing the oracle and pushing the pool brings nothing, and would without rules."""
+"""E-2 on the integer model: timing the oracle and pushing the pool brings nothing; without rules it would."""
 
 import pytest
 from hypothesis import given, settings

@@ -1,0 +1,88 @@
+"""What each figure may be."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+GAS_RATIO = {"mint": 1.40, "burn": 1.40, "rebalance": 1.25}
+NAV_BP = 0.01
+LEVERAGE = 0.001
+PROFIT_BP = 0.0
+HOLDERS_BP = -0.01
+TOKENS = 1000
+CALL_GAS = 50_000_000
+DUST = 10**12  # WAD: a millionth of a unit of collateral.
+
+
+@dataclass(frozen=True)
+class Row:
+    """A figure, what it may be, and whether it is."""
+
+    name: str
+    value: str
+    limit: str
+    ok: bool
+
+
+def rows(figures: Mapping[str, Any]) -> list[Row]:
+    """A row for each figure that was measured and has a limit."""
+    found: list[Row] = []
+    for venue in [name for name in figures if isinstance(figures[name], Mapping) and name != "seconds"]:
+        measured = figures[venue]
+        for key, check in CHECKS.items():
+            if key in measured:
+                found += (Row(f"{venue}.{row.name}", row.value, row.limit, row.ok) for row in check(measured))
+    return found
+
+
+def _gas(measured: Mapping[str, Any]) -> Iterator[Row]:
+    for action, limit in GAS_RATIO.items():
+        row = measured["gas"][action]
+        text = f"{row['ratio']:.3f}  ({row['ours']:,} / {row['lean']:,})"
+        yield Row(f"gas.{action}.ratio", text, f"≤ {limit:.2f}", row["ratio"] <= limit)
+
+
+def _neutrality(measured: Mapping[str, Any]) -> Iterator[Row]:
+    for key, value in measured["neutrality_bp"].items():
+        yield Row(f"neutrality_bp.{key}", f"{value:+.9f}", f"± {NAV_BP}", abs(value) <= NAV_BP)
+
+
+def _leverage(measured: Mapping[str, Any]) -> Iterator[Row]:
+    for key, value in measured["leverage_after"].items():
+        yield Row(f"leverage_after.{key}", f"{value:+.2e}", f"± {LEVERAGE}", abs(value) <= LEVERAGE)
+
+
+def _emptied(measured: Mapping[str, Any]) -> Iterator[Row]:
+    for name, left in measured["burn_100"].items():
+        is_empty = left["size"] == 0 and left["supply"] == 0 and 0 <= left["cash"] < DUST
+        yield Row(
+            f"burn_100 {name}", f"size {left['size']}, cash {left['cash']}", "no more than dust", is_empty
+        )
+
+
+def _profit(measured: Mapping[str, Any]) -> Iterator[Row]:
+    value = measured["stale_oracle_bp"]
+    yield Row("stale_oracle_bp", f"{value:+.9f}", f"≤ {PROFIT_BP:g}", value <= PROFIT_BP)
+
+
+def _holders(measured: Mapping[str, Any]) -> Iterator[Row]:
+    value = measured["stale_oracle_holders_bp"]
+    yield Row("stale_oracle_holders_bp", f"{value:+.9f}", f"≥ {HOLDERS_BP}", value >= HOLDERS_BP)
+
+
+def _lens(measured: Mapping[str, Any]) -> Iterator[Row]:
+    lens = measured["lens"]
+    text = f"{lens['tokens']:,} in {lens['calls']} calls, {lens['seconds']} s"
+    yield Row("lens.tokens", text, f"≥ {TOKENS:,}", lens["tokens"] >= TOKENS)
+    yield Row("lens.gas_max", f"{lens['gas_max']:,}", f"≤ {CALL_GAS:,}", lens["gas_max"] <= CALL_GAS)
+
+
+CHECKS = {
+    "gas": _gas,
+    "neutrality_bp": _neutrality,
+    "leverage_after": _leverage,
+    "burn_100": _emptied,
+    "stale_oracle_bp": _profit,
+    "stale_oracle_holders_bp": _holders,
+    "lens": _lens,
+}
