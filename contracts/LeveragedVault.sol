@@ -262,7 +262,10 @@ abstract contract LeveragedVault is ILeveragedVault, ReentrancyGuardTransient {
         uint256 nav_ = _nav(s);
         int256 explained = int256(WAD) + lines.price + lines.funding + lines.venueFee + lines.slippage
             + lines.managementFee + lines.rounding;
-        lines.rounding += (int256(nav_) - explained).toInt128();
+        int128 residual = (int256(nav_) - explained).toInt128();
+        // A fill that left less than nothing cost the holders no more than nav: the rest is the venue's, and not rounding.
+        if (nav_ == 0) lines.slippage += residual;
+        else lines.rounding += residual;
         _attribution = lines;
         _mark = Mark(nav_.toUint128(), s.price.toUint128(), s.size.toInt128(), s.cash.toInt128());
         emit Booked({nav: nav_, price: s.price, attribution: lines});
