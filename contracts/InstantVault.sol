@@ -461,14 +461,17 @@ contract InstantVault is LeveragedVault, IInstantVault {
     /// @dev The shares whose proceeds cover `paid` assets. Where the venue pays better than its price the first guess is too
     /// many and is taken back once; from then on from below: a larger exit moves the venue further.
     function _sharesToPay(State memory s, uint256 paid) private view returns (uint256 shares) {
+        if (paid == 0) return 0;
         int256 wanted = int256(paid * _scale);
         int256 whole = LeverageMath.equity(s.cash, s.size, adapter.price());
         if (s.supply == 0 || whole <= 0) revert TooFewAssets(0, paid);
-        shares = Math.min(Math.ceilDiv(uint256(wanted) * s.supply, uint256(whole)), s.supply);
+        // Proceeds come in steps of a wei of the base: without a step to spare a round might gain nothing.
+        uint256 aim = uint256(wanted) + s.price / WAD + 1;
+        shares = Math.min(Math.ceilDiv(aim * s.supply, uint256(whole)), s.supply);
         int256 got = _proceeds(s, shares);
-        for (uint256 i = 0; i < MAX_ROUNDS && (got < wanted ? shares < s.supply : got > wanted && i == 0); ++i) {
+        for (uint256 i = 0; i < MAX_ROUNDS && (got < wanted ? shares < s.supply : got > int256(aim) && i == 0); ++i) {
             require(got > 0, TooFewAssets(0, paid));
-            shares = Math.min(Math.ceilDiv(shares * uint256(wanted), uint256(got)) + 1, s.supply);
+            shares = Math.min(Math.ceilDiv(shares * aim, uint256(got)) + 1, s.supply);
             got = _proceeds(s, shares);
         }
         require(got >= wanted, TooFewAssets(_floor(got), paid));
