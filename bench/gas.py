@@ -159,8 +159,11 @@ def _breakdown(rig: Rig, fund: Fund, lean: Contract, pair: Pair) -> dict[str, di
         )
         for call in (pair.ours, pair.lean)
     )
-    parts = sorted(ours | theirs, key=lambda part: theirs[part] - ours[part])
-    return {part: {"ours": ours[part], "lean": theirs[part]} for part in parts}
+    for parts, call in ((ours, pair.ours), (theirs, pair.lean)):
+        if sum(parts.values()) != _gas(rig, call):
+            raise RuntimeError(f"the parts of {call.function} do not add up to its gas")
+    order = sorted(ours | theirs, key=lambda part: theirs[part] - ours[part])
+    return {part: {"ours": ours[part], "lean": theirs[part]} for part in order}
 
 
 def _part_of(rig: Rig, fund: Fund, lean: Contract) -> Callable[[str, str], tuple[str, bool]]:

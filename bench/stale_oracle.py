@@ -171,7 +171,7 @@ def run(report: Callable[[str], None] = print) -> dict[str, Any]:
                     if i % 50 == 0:
                         report(f"attacks on {name}{suffix}: {i} of {len(grid)}")
                     outcomes.append((name + suffix, outcome))
-    best = max(outcomes, key=lambda row: row[1].profit)
+    best = max(outcomes, key=_profit)
     worst = min(outcomes, key=lambda row: row[1].holders)
     return {
         "stale_oracle_bp": best[1].profit,
@@ -179,10 +179,14 @@ def run(report: Callable[[str], None] = print) -> dict[str, Any]:
         "stale_oracle": {
             "attacks": len(outcomes),
             "refused": sum(outcome.refused > 0 for _, outcome in outcomes),
-            "best_for_him": _told(*best),
+            "best_carried_out": _told(*max((row for row in outcomes if not row[1].refused), key=_profit)),
             "worst_for_holders": _told(*worst),
         },
     }
+
+
+def _profit(row: tuple[str, Outcome]) -> float:
+    return row[1].profit
 
 
 def _told(name: str, outcome: Outcome) -> str:

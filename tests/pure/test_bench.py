@@ -1,0 +1,65 @@
+"""The bench holds figures to their limits, and says so when a part of it ends without any."""
+
+import copy
+
+import pytest
+
+from bench.limits import rows
+from bench.run import BenchError, measure
+
+GOOD = {
+    "perp_v2": {
+        "gas": {action: {"ours": 11, "lean": 10, "ratio": 1.1} for action in ("mint", "burn", "rebalance")},
+        "neutrality_bp": {"mint_1x": 0.0, "burn_50": -0.01},
+        "leverage_after": {"mint_1x": 0.001},
+        "burn_100": {"+3x": {"size": 0, "cash": 0, "supply": 0}},
+        "stale_oracle_bp": 0.0,
+        "stale_oracle_holders_bp": -0.01,
+        "lens": {"tokens": 1000, "calls": 16, "seconds": 1.0, "gas_max": 50_000_000},
+    },
+    "seconds": {"gas": 1.0},
+}
+
+
+def failed(figures):
+    return [row.name for row in rows(figures) if not row.ok]
+
+
+def test_rows__figures_at_their_limits__are_ok():
+    assert len(rows(GOOD)) == 11
+    assert failed(GOOD) == []
+
+
+@pytest.mark.parametrize(
+    "path, value, name",
+    [
+        (("gas", "rebalance", "ratio"), 1.26, "gas.rebalance.ratio"),
+        (("gas", "mint", "ratio"), 1.41, "gas.mint.ratio"),
+        (("neutrality_bp", "burn_50"), -0.011, "neutrality_bp.burn_50"),
+        (("leverage_after", "mint_1x"), -0.0011, "leverage_after.mint_1x"),
+        (("burn_100", "+3x", "size"), 1, "burn_100 +3x"),
+        (("stale_oracle_bp",), 1e-12, "stale_oracle_bp"),
+        (("stale_oracle_holders_bp",), -0.0101, "stale_oracle_holders_bp"),
+        (("lens", "tokens"), 999, "lens.tokens"),
+        (("lens", "gas_max"), 50_000_001, "lens.gas_max"),
+    ],
+)
+def test_rows__a_figure_beyond_its_limit__is_told(path, value, name):
+    figures = copy.deepcopy(GOOD)
+    place = figures["perp_v2"]
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+
+    assert failed(figures) == [f"perp_v2.{name}"]
+
+
+def test_rows__parts_not_measured__are_left_out():
+    figures = {"perp_v2": {"stale_oracle_bp": -1.0}, "seconds": {}}
+
+    assert [row.name for row in rows(figures)] == ["perp_v2.stale_oracle_bp"]
+
+
+def test_measure__unknown_part__ends_without_figures():
+    with pytest.raises(BenchError, match="^nothing: .*KeyError: 'nothing'$"):
+        measure("nothing", lambda name, text: None)
