@@ -55,7 +55,11 @@ class Anvil:
         only by `warp`, so that long simulations do not depend on the speed of the machine. A `lean` chain
         forgets its past blocks; a lean fork of the chain that holds the venue is the fastest for long runs.
         """
-        port = port or _free_port(host)
+        if port is None:
+            port = _free_port(host)
+        elif _is_taken(host, port):
+            # Anvil would end, and what answers there instead would be taken for it.
+            raise AnvilError(f"port {port} is taken")
         options = ["--host", host, "--port", str(port), "--no-request-size-limit"]
         options += ["--base-fee", str(base_fee), "--gas-price", str(base_fee)]
         if fork_url is not None:
@@ -132,6 +136,11 @@ def _free_port(host: str) -> int:
     with socket.socket() as probe:
         probe.bind((host, 0))
         return probe.getsockname()[1]
+
+
+def _is_taken(host: str, port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex((host, port)) == 0
 
 
 def _terminate(process: subprocess.Popen[bytes], log: Path) -> None:

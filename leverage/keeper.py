@@ -212,7 +212,9 @@ def readable(event: Mapping[str, Any]) -> dict[str, Any]:
 
 def status(reports: Mapping[str, Report]) -> Table:
     """Nav, leverage and what is due, symbol by symbol."""
-    table = Table("token", "price", "nav", "leverage", "target", "equity", "due", "last rebalance")
+    table = Table("token", "price", "nav", "leverage", "equity", "due", "last (UTC)")
+    for column in table.columns:
+        column.no_wrap = True
     for symbol, report in reports.items():
         s, policy = report.snapshot, report.policy
         if s is None or policy is None:
@@ -225,11 +227,10 @@ def status(reports: Mapping[str, Report]) -> Table:
             symbol,
             f"{s.price / WAD:,.2f}",
             f"{s.nav / WAD:.4f}",
-            f"{s.leverage / WAD:.3f}x",
-            f"{s.target / WAD:g}x",
-            f"{s.equity / WAD:,.2f}",
+            f"{s.leverage / WAD:.2f}x of {s.target / WAD:g}x",
+            f"{s.equity / WAD:,.0f}",
             "ruined" if s.ruined else due,
-            f"{last:%Y-%m-%d %H:%M}" if s.rebalancing.time else "-",
+            f"{last:%m-%d %H:%M}" if s.rebalancing.time else "-",
         )
     return table
 

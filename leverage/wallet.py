@@ -5,6 +5,7 @@ from decimal import Decimal, InvalidOperation
 from typing import Any
 
 from leverage.chain import Chain, Contract
+from leverage.config import to_wad
 from leverage.errors import LeverageError
 from leverage.types import WAD
 
@@ -141,6 +142,17 @@ def parse_amount(text: str, decimals: int, symbol: str) -> int:
     if scaled != scaled.to_integral_value():
         raise LeverageError(f"{text} {symbol}: at most {decimals} digits after the point")
     return int(scaled)
+
+
+def parse_fraction(text: str) -> int:
+    """A slippage, from 0 to below 1, as WAD."""
+    try:
+        fraction = to_wad(text)
+    except ValueError as error:
+        raise LeverageError(f"--slippage {text}: {error}") from None
+    if not 0 <= fraction < WAD:
+        raise LeverageError(f"--slippage {text}: must be from 0 to below 1")
+    return fraction
 
 
 def show(amount: int, decimals: int) -> str:

@@ -5,9 +5,9 @@ from pathlib import Path
 import click
 from ape.cli import account_option
 
-from leverage import chain, config
+from leverage import chain
 from leverage.console import console, say
-from leverage.wallet import SHARE_DECIMALS, Wallet, show
+from leverage.wallet import SHARE_DECIMALS, Wallet, parse_fraction, show
 
 deployments = click.option("--deployments", type=Path, help="Folder of the record [default: deployments].")
 min_out = click.option("--min-out", metavar="AMOUNT", help="Least to receive; instead of --slippage.")
@@ -34,7 +34,7 @@ def mint(symbol, amount, account, min_out, slippage, deadline, deployments):
     """Mint SYMBOL for AMOUNT of collateral."""
     wallet = Wallet(chain.Chain.attach(deployments), symbol, chain.unlocked(account))
     with console.status(f"minting {symbol}"):
-        trade = wallet.mint(amount, config.to_wad(slippage), deadline, min_out)
+        trade = wallet.mint(amount, parse_fraction(slippage), deadline, min_out)
     say(f"{wallet.show(trade.assets)} {wallet.asset_symbol} → {show(trade.shares, SHARE_DECIMALS)} {symbol}")
     say(trade.transaction)
 
@@ -51,7 +51,7 @@ def burn(symbol, amount, account, min_out, slippage, deadline, deployments):
     """Burn AMOUNT (or "all") of SYMBOL for collateral."""
     wallet = Wallet(chain.Chain.attach(deployments), symbol, chain.unlocked(account))
     with console.status(f"burning {symbol}"):
-        trade = wallet.burn(amount, config.to_wad(slippage), deadline, min_out)
+        trade = wallet.burn(amount, parse_fraction(slippage), deadline, min_out)
     say(f"{show(trade.shares, SHARE_DECIMALS)} {symbol} → {wallet.show(trade.assets)} {wallet.asset_symbol}")
     say(trade.transaction)
 
