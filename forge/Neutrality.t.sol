@@ -12,7 +12,7 @@ import {bound, vm} from "./Vm.sol";
 /// @title E-2 on the vault and the mock venue: whoever moves the fund pays for the move.
 abstract contract Neutrality is Rig {
     struct Before {
-        ILeveragedVault.Snapshot at;
+        ILeveragedVault.Snapshot was;
         int256 exact;
         int256 cash;
     }
@@ -27,23 +27,23 @@ abstract contract Neutrality is Rig {
     function test_deposit__as_large_as_the_fund__moves_nobody(uint256 price, uint256 fee, uint256 worse) public {
         _market(price, fee, int256(bound(worse, 0, 0.01e18)));
         Before memory b = _before();
-        uint256 assets = uint256(b.at.equity) / scale;
+        uint256 assets = uint256(b.was.equity) / scale;
         uint256 margin = assets - LeverageMath.feeUp(assets, terms.fees().mint);
 
         uint256 shares = deposit(attacker, assets);
 
         ILeveragedVault.Snapshot memory a = snapshot();
-        int256 cost = int256(margin * scale) - (a.equity - b.at.equity);
+        int256 cost = int256(margin * scale) - (a.equity - b.was.equity);
         vm.assertGe(cost, 0, "the entrant's trade cost something, or nothing");
         vm.assertEq(
             shares,
-            (margin * scale - uint256(cost)) * (b.at.supply + VIRTUAL) / (uint256(b.at.equity) + VIRTUAL),
+            (margin * scale - uint256(cost)) * (b.was.supply + VIRTUAL) / (uint256(b.was.equity) + VIRTUAL),
             "S0 (A - cost) / E0, down"
         );
-        vm.assertGe(a.nav, b.at.nav, "I-2: nobody else's nav falls");
-        vm.assertLe(a.nav, b.at.nav + 10, "nor rises by more than rounding");
+        vm.assertGe(a.nav, b.was.nav, "I-2: nobody else's nav falls");
+        vm.assertLe(a.nav, b.was.nav + 10, "nor rises by more than rounding");
         vm.assertApproxEqAbs(
-            a.leverage, b.at.leverage, 20 * _hair(), "the fund's own leverage, sized on what was added"
+            a.leverage, b.was.leverage, 20 * _hair(), "the fund's own leverage, sized on what was added"
         );
         _expectLinesUnchanged();
     }
@@ -59,10 +59,10 @@ abstract contract Neutrality is Rig {
         uint256 shares = deposit(attacker, assets);
 
         ILeveragedVault.Snapshot memory a = snapshot();
-        vm.assertEq(shares, LeverageMath.toSharesDown(margin * scale, b.at.equity, b.at.supply), "not the entrant's");
-        vm.assertGt(uint256(a.equity - b.at.equity), margin * scale, "but somebody's");
+        vm.assertEq(shares, LeverageMath.toSharesDown(margin * scale, b.was.equity, b.was.supply), "not the entrant's");
+        vm.assertGt(uint256(a.equity - b.was.equity), margin * scale, "but somebody's");
         vm.assertEq(a.nav, LeverageMath.nav(a.equity, a.supply), "the fund's");
-        vm.assertGt(a.nav, b.at.nav, "every share's");
+        vm.assertGt(a.nav, b.was.nav, "every share's");
         vm.assertLe(_gearing(a), _gearing(b) + 2, "I-4");
     }
 
@@ -77,7 +77,7 @@ abstract contract Neutrality is Rig {
         vm.assertEq(token.balanceOf(attacker), shares, "as many as asked");
         vm.assertEq(asset.balanceOf(attacker), 0, "for what the preview said");
         vm.assertGt(assets, 0, "and not for nothing");
-        vm.assertGe(a.nav, b.at.nav, "I-2");
+        vm.assertGe(a.nav, b.was.nav, "I-2");
         vm.assertLe(_gearing(a), _gearing(b) + 2, "I-4");
     }
 
@@ -163,6 +163,20 @@ abstract contract Neutrality is Rig {
         vm.assertGe(part + rest + 4 * unit / 1e6 + 4, most, "and costs no more shares than needed");
     }
 
+    /// @dev ERC-4626: what the vault says is the most can be withdrawn, with the shares there are.
+    function test_withdraw__the_most__is_had(uint256 price, int256 worse, uint256 bp, bool isFree) public {
+        if (isFree) changeFees(0, 0, 0);
+        _market(price, 0.0005e18, bound(worse, -0.01e18, 0.01e18));
+        uint256 part = token.balanceOf(redeemer) * bound(bp, 1, 10_000) / 10_000;
+        vm.prank(redeemer);
+        token.transfer(outsider, part);
+        uint256 most = vault.maxWithdraw(outsider);
+
+        withdraw(outsider, most);
+
+        vm.assertEq(asset.balanceOf(outsider), most, "had");
+    }
+
     /* THERE AND BACK */
 
     /// @dev I-5, with everybody's fees at nothing: what is lost is rounding, what is won is nothing.
@@ -189,7 +203,7 @@ abstract contract Neutrality is Rig {
         uint256 costs = uint256(_gearing(b)) * (adapter.feeRate() + uint256(adapter.slippage())) / WAD;
         uint256 expected = assets * (WAD - 0.001e18) / WAD * (WAD - 0.001e18) / WAD * (WAD - costs) / (WAD + costs);
         vm.assertApproxEqAbs(back, expected, assets / 1e4, "10 bp each way, and the venue's cost of both trades");
-        vm.assertGe(vault.nav(), b.at.nav, "I-2: and nobody else paid any of it");
+        vm.assertGe(vault.nav(), b.was.nav, "I-2: and nobody else paid any of it");
     }
 
     function _redeem(uint256 bp, uint256 price, uint256 fee, uint256 worse) private {
@@ -198,9 +212,9 @@ abstract contract Neutrality is Rig {
         vm.prank(redeemer);
         token.transfer(minter, all);
         Before memory b = _before();
-        uint256 shares = b.at.supply * bp / 10_000;
-        int256 closed = LeverageMath.portionDown(b.at.size, shares, b.at.supply);
-        int256 cash = LeverageMath.portionDown(b.cash, shares, b.at.supply) + adapter.quote(-closed).cash;
+        uint256 shares = b.was.supply * bp / 10_000;
+        int256 closed = LeverageMath.portionDown(b.was.size, shares, b.was.supply);
+        int256 cash = LeverageMath.portionDown(b.cash, shares, b.was.supply) + adapter.quote(-closed).cash;
         uint256 gross = uint256(cash) / scale;
 
         uint256 paid = redeem(minter, shares);
@@ -208,12 +222,12 @@ abstract contract Neutrality is Rig {
         ILeveragedVault.Snapshot memory a = snapshot();
         vm.assertEq(paid, gross - LeverageMath.feeUp(gross, terms.fees().burn), "f of the cash and the actual fill");
         vm.assertEq(asset.balanceOf(minter), paid, "in full");
-        vm.assertEq(a.size, b.at.size - closed, "f of the position");
+        vm.assertEq(a.size, b.was.size - closed, "f of the position");
         vm.assertGe(
-            exactEquity() * int256(b.at.supply), b.exact * int256(a.supply), "I-2: equity per share never falls"
+            exactEquity() * int256(b.was.supply), b.exact * int256(a.supply), "I-2: equity per share never falls"
         );
-        vm.assertApproxEqAbs(a.nav, b.at.nav, 2 + _pull(b) + _hair(), "I-2: nor rises but by rounding");
-        vm.assertApproxEqAbs(a.leverage, b.at.leverage, 20 * _hair(), "3x stays 3x, whoever leaves");
+        vm.assertApproxEqAbs(a.nav, b.was.nav, 2 + _pull(b) + _hair(), "I-2: nor rises but by rounding");
+        vm.assertApproxEqAbs(a.leverage, b.was.leverage, 20 * _hair(), "3x stays 3x, whoever leaves");
         _expectLinesUnchanged();
     }
 
@@ -230,7 +244,7 @@ abstract contract Neutrality is Rig {
     }
 
     function _gearing(Before memory b) private view returns (int256) {
-        return _gearing(b.at);
+        return _gearing(b.was);
     }
 
     function _gearing(ILeveragedVault.Snapshot memory s) private view returns (int256) {
@@ -244,7 +258,7 @@ abstract contract Neutrality is Rig {
 
     /// @dev What the virtual share pulls nav towards one when the supply shrinks, WAD.
     function _pull(Before memory b) private view returns (uint256) {
-        uint256 away = b.at.nav > WAD ? b.at.nav - WAD : WAD - b.at.nav;
+        uint256 away = b.was.nav > WAD ? b.was.nav - WAD : WAD - b.was.nav;
         return away * VIRTUAL / (token.totalSupply() + VIRTUAL);
     }
 
