@@ -1,0 +1,17 @@
+"""Leveraged tokens over perpetual futures: the formulas, the policy, the keeper, and the way to a chain."""
+
+from leverage.policy import decide
+from leverage.types import Action, Caps, Fees, Kind, Policy, Rebalancing, Report, Snapshot, Trigger
+
+__all__ = [
+    "Action",
+    "Caps",
+    "Fees",
+    "Kind",
+    "Policy",
+    "Rebalancing",
+    "Report",
+    "Snapshot",
+    "Trigger",
+    "decide",
+]

@@ -218,7 +218,8 @@ def status(reports: Mapping[str, Report]) -> Table:
     for symbol, report in reports.items():
         s, policy = report.snapshot, report.policy
         if s is None or policy is None:
-            table.add_row(symbol, f"[red]{escape(report.failure)}[/]")
+            table.add_row(symbol, "unreadable")
+            table.caption = f"{table.caption or ''}\n{symbol}: {escape(report.failure)}".strip()
             continue
         action = rules.decide(s, policy, s.timestamp, is_keeper=True)
         due = "-" if action is None else action.trigger.name if action.trigger else str(action.kind)

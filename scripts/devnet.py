@@ -45,6 +45,7 @@ def cli(venue, port, deployments, dump, once):
         )
         if dump:
             anvil.dump_state(dump)
+            say(f"  anvil --load-state {dump} --timestamp {perp.rpc.timestamp()}")
         while not once:
             time.sleep(FRESHEN)
             for market in perp.markets:
