@@ -1,5 +1,6 @@
 """One vault on an ideal venue, with everything around it, and how tests push it about."""
 
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from decimal import Decimal
@@ -137,17 +138,47 @@ def only(tx: Any, event: Any) -> Any:
     return log
 
 
+def works(act: Any) -> bool:
+    """Whether a call does not revert."""
+    from ape.exceptions import VirtualMachineError
+
+    try:
+        with _unexplained():
+            act()
+    except VirtualMachineError:
+        return False
+    return True
+
+
 @contextmanager
-def reverts(error: Any, **inputs: Any):
+def reverts(error: Any, **inputs: Any) -> Iterator[None]:
     """The block reverts with exactly this error and all of these arguments, whichever contract it comes from.
 
-    ape.reverts() accepts any revert that it cannot decode, such as one from a contract inside the call, and
-    replays the transaction for a trace, which takes seconds.
+    ape.reverts() accepts any revert that it cannot decode, such as one from a contract inside the call.
     """
     from ape.exceptions import ContractLogicError
-    from ape_foundry.provider import FoundryProvider
     from eth_abi import decode
     from eth_utils import keccak, to_checksum_address
+
+    with _unexplained(), pytest.raises(ContractLogicError) as caught:
+        yield
+    abi, message = error.abi, caught.value.message
+    assert message.startswith("0x"), f"not {abi.selector}: {message}"
+    data = bytes.fromhex(message[2:])
+    assert data[:4] == keccak(text=abi.selector)[:4], f"not {abi.selector}: {message}"
+    values = decode([entry.type for entry in abi.inputs], data[4:])
+    found = {
+        entry.name: to_checksum_address(value) if entry.type == "address" else value
+        for entry, value in zip(abi.inputs, values, strict=True)
+    }
+    assert found == {name: getattr(value, "address", value) for name, value in inputs.items()}
+
+
+@contextmanager
+def _unexplained() -> Iterator[None]:
+    """Reverts carry their data as it came: to explain one, Ape replays it, which takes seconds."""
+    from ape.exceptions import ContractLogicError
+    from ape_foundry.provider import FoundryProvider
     from web3 import HTTPProvider
 
     request, answered = HTTPProvider.make_request, []
@@ -164,16 +195,5 @@ def reverts(error: Any, **inputs: Any):
     with (
         patch.object(HTTPProvider, "make_request", listen),
         patch.object(FoundryProvider, "_handle_execution_reverted", raw),
-        pytest.raises(ContractLogicError) as caught,
     ):
         yield
-    abi, message = error.abi, caught.value.message
-    assert message.startswith("0x"), f"not {abi.selector}: {message}"
-    data = bytes.fromhex(message[2:])
-    assert data[:4] == keccak(text=abi.selector)[:4], f"not {abi.selector}: {message}"
-    values = decode([entry.type for entry in abi.inputs], data[4:])
-    found = {
-        entry.name: to_checksum_address(value) if entry.type == "address" else value
-        for entry, value in zip(abi.inputs, values, strict=True)
-    }
-    assert found == {name: getattr(value, "address", value) for name, value in inputs.items()}

@@ -21,6 +21,10 @@ contract MockOddERC20 {
         decimals = decimals_;
     }
 
+    function setDecimals(uint8 newDecimals) external {
+        decimals = newDecimals;
+    }
+
     function setCut(uint256 newCut) external {
         cut = newCut;
     }

@@ -251,7 +251,7 @@ def test_rebalance__smaller_than_worth_it__reverts(golden, keeper):
 
 
 def test_rebalance__emergency_smaller_than_worth_it__trades(golden, outsider):
-    """A dust fund that nobody may rebalance would be ruined by a third, and the vault with it, for everybody."""
+    """A dust fund that nobody may rebalance would be ruined by a third, and the vault with it, for all."""
     market = golden(1)
     market.price(175)
     assert market.vault.due(outsider) == Trigger.EMERGENCY
