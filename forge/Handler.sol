@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {ILeveragedVault} from "interfaces/ILeveragedVault.sol";
 import {IPerpAdapter} from "interfaces/IPerpAdapter.sol";
 import {IPriceOracle} from "interfaces/IPriceOracle.sol";
@@ -55,6 +56,7 @@ contract Handler is Watched {
             vm.assertTrue(isQuoted && shares == quoted, "I-8: deposit");
             vm.assertEq(held - _asset.balanceOf(actor), assets, "paid what was said");
             vm.assertEq(b.supply - a.supply, shares, "got what was said");
+            _checkDoor(a);
             _checkEntry(a, b, 0, _adapter.slippage() < 0 || _gap != 0);
         } catch (bytes memory reason) {
             _checkEntryFailure(a, assets, reason);
@@ -76,6 +78,7 @@ contract Handler is Watched {
             vm.assertTrue(isQuoted && assets == quoted, "I-8: mint");
             vm.assertEq(held - _asset.balanceOf(actor), assets, "paid what was said");
             vm.assertEq(b.supply - a.supply, shares, "got what was said");
+            _checkDoor(a);
             _checkEntry(a, b, _rig.scale(), _adapter.slippage() < 0 || _gap != 0);
         } catch (bytes memory reason) {
             _checkEntryFailure(a, isQuoted ? quoted : 0, reason);
@@ -158,6 +161,9 @@ contract Handler is Watched {
             vm.assertTrue(isKnown && due == uint256(trigger), "due() said so");
             bool isWhole = _adapter.fillRatio() == WAD && _gap == 0 && _terms.policy().maxNotional == MAX_NOTIONAL;
             _checkRebalance(a, b, trigger, isWhole);
+            bool isRaised = abs(b.size) > abs(a.size);
+            vm.assertTrue(!isRaised || !_isPaused(), "I-12: a pause stops what raises leverage");
+            vm.assertTrue(_rig.isPriceGood() && !_vault.isRuined(), "I-11, E-8: with a price, and not in ruin");
             uint256 tip = _token.balanceOf(actor) - held;
             vm.assertEq(b.supply - a.supply, tip, "nothing minted but the tip");
             vm.assertLe(tip * 10_000, a.supply + VIRTUAL, "E-5: a tip is at most a basis point");
@@ -450,14 +456,38 @@ contract Handler is Watched {
         );
     }
 
+    /// @dev Nothing came in where nothing may.
+    function _checkDoor(Books memory a) private view {
+        vm.assertTrue(!_isPaused(), "I-12: a pause stops entries");
+        vm.assertTrue(_rig.isPriceGood() && abs(_gap) <= _rig.MAX_DEVIATION(), "I-11: entries need a good price");
+        vm.assertTrue(!_vault.isRuined() && (a.supply == 0 || a.equity > 0), "E-8: nothing goes into a ruin");
+        vm.assertTrue(a.supply == 0 || abs(a.leverage) <= _terms.policy().bandMax, "E-5: bring leverage back first");
+        vm.assertLe(_vault.mintedToday(), _terms.caps().daily, "E-7: the day's cap, whatever the split");
+        vm.assertLe(_books().equity / int256(_rig.scale()), int256(_cap(a)), "E-7: the cap on all");
+    }
+
+    /// @dev The cap, and what may be above it: gifts to an empty vault, and better fills.
+    function _cap(Books memory a) private view returns (uint256) {
+        uint256 cap = _terms.caps().total;
+        bool isOver = a.supply == 0 || _adapter.slippage() < 0 || _gap != 0;
+        return isOver ? uint256(type(int256).max) : cap;
+    }
+
+    function _isPaused() private view returns (bool) {
+        return _terms.pausedUntil() > block.timestamp;
+    }
+
     /* REASONS: a call may fail for one that fits the state, and for no other (I-12, I-13) */
 
     function _checkEntryFailure(Books memory a, uint256 assets, bytes memory reason) private view {
         bytes4 why = bytes4(reason);
-        bool isDust = assets <= 10 || assets * _rig.scale() <= 1e7 + 10 * a.nav / WAD;
+        // So little that its shares, its cost, or the exposure it buys round to nothing.
+        uint256 exposure = assets * _rig.scale() * Math.min(abs(a.leverage), 10e18) / WAD;
+        bool isDust = assets <= 10 || assets * _rig.scale() <= 1e7 + 10 * a.nav / WAD
+            || (a.supply > 0 && exposure <= 20 * _wei());
         vm.assertTrue(
             _isPriceless(reason) || (why == IPriceOracle.PriceDeviates.selector && _gap != 0)
-                || (why == ILeveragedVault.MintsPaused.selector && _terms.pausedUntil() > block.timestamp)
+                || (why == ILeveragedVault.MintsPaused.selector && _isPaused())
                 || (why == ILeveragedVault.VaultRuined.selector && (_vault.isRuined() || _isGone()))
                 || (why == ILeveragedVault.Underwater.selector && a.equity <= 0)
                 || (why == ILeveragedVault.LeverageTooHigh.selector && abs(a.leverage) > _terms.policy().bandMax)
@@ -495,7 +525,7 @@ contract Handler is Watched {
         vm.assertTrue(
             _isPriceless(reason) || (why == ILeveragedVault.NothingDue.selector && isNothingDue)
                 || (why == IPriceOracle.PriceDeviates.selector && _gap != 0)
-                || (why == ILeveragedVault.MintsPaused.selector && _terms.pausedUntil() > block.timestamp)
+                || (why == ILeveragedVault.MintsPaused.selector && _isPaused())
                 || (why == ILeveragedVault.VaultRuined.selector && (_vault.isRuined() || _isGone()))
                 || (why == ILeveragedVault.Underwater.selector && a.equity <= 0)
                 || (why == ILeveragedVault.TradeTooSmall.selector && a.equity < 1_000e18)
