@@ -337,7 +337,7 @@ contract InstantVault is LeveragedVault, IInstantVault {
         sizeDelta = p.chunk(LeverageMath.sizeNetOfCost(sizeDelta, s.price, target, cost), s.price);
         uint256 notional = uint256(LeverageMath.notional(sizeDelta, s.price).abs());
         require(isEmergency || notional >= p.minNotional, TradeTooSmall(notional, p.minNotional));
-        worst = LeverageMath.worstPrice(s.price, sizeDelta, isEmergency ? p.emergencySlippage : p.maxSlippage);
+        worst = LeverageMath.worstPrice(s.price, sizeDelta, p.slippage(_leverage(s)));
     }
 
     /// @dev A late scheduled rebalance pays its caller in shares, once per slot, at most a ten-thousandth of equity.

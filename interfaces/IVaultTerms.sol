@@ -15,8 +15,8 @@ interface IVaultTerms {
     /// @param emergencyMove Move of the index against the position since the last rebalance, WAD fraction.
     /// @param drift Least |leverage - target| that a scheduled rebalance corrects, WAD.
     /// @param tolerance |leverage - target| at which a rebalance counts as complete, WAD.
-    /// @param maxSlippage Worst price of a rebalance, WAD fraction from the index.
-    /// @param emergencySlippage The same in an emergency.
+    /// @param maxSlippage Worst price of a rebalance while |leverage| is inside the band, WAD fraction from the index.
+    /// @param emergencySlippage The same at twice `bandMax` and beyond; in between it grows in a line.
     /// @param tipRate Tip for a late scheduled rebalance, WAD of collateral per second of lateness.
     /// @param tipCap Largest such tip, WAD of collateral.
     /// @param minNotional Smallest trade, WAD of collateral.

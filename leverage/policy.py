@@ -77,6 +77,15 @@ def lateness(policy: Policy, time: int) -> int:
     return max(0, time - slot_start(policy, time) - policy.exclusive)
 
 
+def slippage(policy: Policy, leverage: int) -> int:
+    """How far from the index a rebalance may trade; more the further leverage is beyond the band."""
+    gearing, band = abs(leverage), policy.band_max
+    if gearing <= band:
+        return policy.max_slippage
+    beyond = min(gearing - band, band)
+    return policy.max_slippage + (policy.emergency_slippage - policy.max_slippage) * beyond // band
+
+
 def chunk(policy: Policy, size_delta: int, price: int) -> int:
     """A trade cut to the largest allowed per call."""
     traded = abs(lm.notional(size_delta, price))

@@ -94,4 +94,15 @@ library RebalancePolicy {
         int256 most = int256(uint256(policy.maxNotional));
         return notional.abs() <= most ? sizeDelta : sizeDelta * most / notional.abs();
     }
+
+    /// @notice How far from the index a rebalance may trade: `maxSlippage` inside the band, and from there in a line to
+    /// `emergencySlippage` at twice the band's upper edge. Who would stand in the way of an early emergency gains no more
+    /// than on any other rebalance; who is near ruin trades at almost any price.
+    function slippage(IVaultTerms.Policy memory policy, int256 leverage) internal pure returns (uint256) {
+        uint256 gearing = uint256(leverage.abs());
+        uint256 band = policy.bandMax;
+        if (gearing <= band) return policy.maxSlippage;
+        uint256 beyond = gearing - band < band ? gearing - band : band;
+        return policy.maxSlippage + uint256(policy.emergencySlippage - policy.maxSlippage) * beyond / band;
+    }
 }

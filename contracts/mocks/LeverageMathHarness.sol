@@ -147,6 +147,10 @@ contract LeverageMathHarness {
         return RebalancePolicy.slotStart(policy, time);
     }
 
+    function slippage(IVaultTerms.Policy memory policy, int256 leverage_) external pure returns (uint256) {
+        return RebalancePolicy.slippage(policy, leverage_);
+    }
+
     function isExclusive(IVaultTerms.Policy memory policy, uint256 time) external pure returns (bool) {
         return RebalancePolicy.isExclusive(policy, time);
     }

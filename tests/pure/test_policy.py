@@ -284,3 +284,24 @@ def test_band_edges__from_moves__are_equally_far_for_longs_and_shorts(target):
     assert low < abs(target) * WAD < high
     assert lm.move_to(target * WAD, sign * high) == pytest.approx(-sign * against, abs=10**6)
     assert lm.move_to(target * WAD, sign * low) == pytest.approx(sign * favour, abs=10**6)
+
+
+# Price limits
+
+
+@pytest.mark.parametrize(
+    ("leverage", "allowed"),
+    [
+        ("3", "0.01"),
+        ("4", "0.01"),
+        ("-4", "0.01"),
+        ("5", "0.02"),
+        ("6", "0.03"),
+        ("-8", "0.05"),
+        ("30", "0.05"),
+    ],
+)
+def test_slippage__beyond_the_band__widens_with_the_danger(leverage, allowed):
+    policy = replace(POLICY, band_max=4 * WAD, max_slippage=WAD // 100, emergency_slippage=WAD // 20)
+
+    assert rules.slippage(policy, config.to_wad(leverage)) == config.to_wad(allowed)

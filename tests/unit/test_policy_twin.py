@@ -28,7 +28,7 @@ POLICY = st.builds(
     drift=st.integers(0, WAD),
     tolerance=st.integers(0, WAD // 2),
     max_slippage=st.integers(0, WAD // 20),
-    emergency_slippage=st.integers(0, WAD // 5),
+    emergency_slippage=st.integers(WAD // 20, WAD // 5),
     tip_rate=st.integers(0, WAD // 10),
     tip_cap=st.integers(0, 10 * WAD),
     min_notional=st.integers(0, 10_000 * WAD),
@@ -73,6 +73,7 @@ def encodable(case: tuple) -> tuple:
         ("slotStart", rules.slot_start, (POLICY, st.one_of(TIME, st.integers(0, 10_000))), 10),
         ("isExclusive", rules.is_exclusive, (POLICY, st.one_of(TIME, st.integers(0, 10_000))), 10),
         ("lateness", rules.lateness, (POLICY, st.one_of(TIME, st.integers(0, 10_000))), 10),
+        ("slippage", rules.slippage, (POLICY, LEVERAGE), 10),
         ("chunk", rules.chunk, (POLICY, st.integers(-(10**27), 10**27), PRICE), 10),
     ],
 )
