@@ -16,7 +16,7 @@ from ethpm_types.abi import EventABI
 
 from leverage import abi
 from leverage.console import fail
-from leverage.errors import LeverageError, RevertError, error_table, revert
+from leverage.errors import LeverageError, RevertError, UnreachableError, error_table, revert
 from leverage.keeper import Keeper
 from leverage.record import Record, path_for
 from leverage.types import KEEPER_ROLE, Action, Kind, Policy, Rebalancing, Report, Snapshot, Trigger
@@ -63,7 +63,7 @@ class Chain:
         request |= {"from": sender} if sender else {}
         request |= {"gas": hex(gas)} if gas else {}
         # A local chain stands still between transactions: the next block's time is the one that counts.
-        block = "pending" if connected_id() in LOCAL_CHAINS else "latest"
+        block = "pending" if is_local() else "latest"
         extra = [overrides] if overrides else []
         return bytes.fromhex(rpc("eth_call", request, block, *extra, abis=self.record.abis)[2:])
 
@@ -107,10 +107,10 @@ class Chain:
         """Reports, or None when the batch needs more gas than a call may use."""
         try:
             raw = self.named("Lens").call("reports", list(vaults), gas=gas)
+        except UnreachableError:
+            raise
         except LeverageError as error:
-            if len(vaults) > 1:
-                return None
-            return [Report(vaults[0], failure=str(error))]
+            return None if len(vaults) > 1 else [Report(vaults[0], failure=str(error))]
         # A snapshot that ran out of gas inside the lens leaves neither values nor a reason.
         if len(vaults) > 1 and any(not r["failure"] and not r["snapshot"]["timestamp"] for r in raw):
             return None
@@ -281,6 +281,11 @@ def connected_id() -> int:
         return int(ape.networks.provider.chain_id)
 
 
+def is_local() -> bool:
+    """Whether this is a chain of one's own: a development chain, or a fork that Ape has started."""
+    return connected_id() in LOCAL_CHAINS or bool(ape.networks.provider.network.is_dev)
+
+
 def genesis() -> str:
     """Hash of the first block, which tells chains with the same id apart."""
     block = rpc("eth_getBlockByNumber", "0x0", False)
@@ -297,7 +302,7 @@ def rpc(method: str, *params: Any, abis: Mapping[str, Sequence[abi.Entry]] | Non
     try:
         answer = ape.networks.provider.web3.provider.make_request(method, list(params))
     except Exception as error:
-        raise LeverageError(f"the node did not answer {method} ({type(error).__name__})") from None
+        raise UnreachableError(f"the node did not answer {method} ({type(error).__name__})") from None
     if "error" not in answer:
         return answer["result"]
     problem = answer["error"] if isinstance(answer["error"], dict) else {"message": str(answer["error"])}

@@ -60,6 +60,10 @@ class LeverageError(Exception):
     """Something a person can act on; the text is one line."""
 
 
+class UnreachableError(LeverageError):
+    """The node did not answer at all."""
+
+
 class RevertError(LeverageError):
     """The chain refused a call. `name` is the Solidity error's."""
 

@@ -96,7 +96,7 @@ class Keeper:
     log: Any = field(default_factory=lambda: structlog.get_logger("keeper"))
 
     def once(self) -> int:
-        """One pass over all tokens; an exit code."""
+        """Look at every token once and do what is due; the result is an exit code."""
         steps = self.step_all()
         failed = sum(step.is_failed for step in steps)
         acted = sum(step.action is not None and not step.is_failed for step in steps)
@@ -104,7 +104,7 @@ class Keeper:
         return FAILED if failed else DONE
 
     def run(self, passes: int | None = None) -> None:
-        """Pass after pass until interrupted; a token that fails is tried less often and holds nobody up."""
+        """Do so again and again until interrupted; what fails is tried less often and holds nobody up."""
         back_off, unreachable = BackOff(self.every), 0
         while passes is None or passes > 0:
             began = self.clock.now()

@@ -7,7 +7,7 @@ from typing import Any
 from eth_utils import keccak
 
 from leverage.artifacts import artifact
-from leverage.chain import LOCAL_CHAINS, Chain, Contract, code_at, connected_id, rpc
+from leverage.chain import Chain, Contract, code_at, connected_id, is_local, rpc
 from leverage.config import Config, ConfigError, Network
 from leverage.errors import LeverageError
 from leverage.record import Record
@@ -77,7 +77,7 @@ def check(chain: Chain, account: Any, config: Config, plans: Iterable[Plan]) -> 
 
 def _check_roles(account: Any, network: Network) -> None:
     chain_id = connected_id()
-    if chain_id not in LOCAL_CHAINS:
+    if not is_local():
         if str(account.alias or "").startswith("TEST::"):
             raise DeployError("everybody knows a test account's key: use one of your own on a public chain")
         if network.admin_delay == 0:

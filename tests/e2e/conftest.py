@@ -1,5 +1,6 @@
 """A venue on a fork, what an operator would configure for it, and the protocol deployed there."""
 
+import shutil
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,6 +11,7 @@ import pytest
 from devnet import PerpV2, forked
 from leverage import chain, config, deploy
 from leverage.types import WAD
+from leverage.wallet import Wallet
 
 MONEY = 1_000_000
 
@@ -71,31 +73,43 @@ class Site:
 
 
 @pytest.fixture(scope="session")
-def fork() -> Iterator[PerpV2]:
+def bare_fork() -> Iterator[PerpV2]:
     with forked() as perp:
         yield perp
 
 
+@pytest.fixture(scope="session")
+def full_fork(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[PerpV2, Path]]:
+    """ETH3L and ETH3S, with 10,000 in each, and the folder of their record."""
+    folder = tmp_path_factory.mktemp("deployed")
+    with forked() as perp:
+        with chain.connected_to(perp.rpc.url):
+            site = Site(perp, folder, int(perp.rpc("eth_chainId"), 16))
+            link = site.deploy("ETH3L", "ETH3S")
+            holder = site.fund(4)
+            for symbol in ("ETH3L", "ETH3S"):
+                Wallet(link, symbol, holder).mint("10000", WAD // 100, 600)
+        yield perp, folder
+
+
 @pytest.fixture
-def site(fork: PerpV2, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Site]:
-    monkeypatch.chdir(Path(__file__).resolve().parents[2])
-    snapshot = fork.rpc("evm_snapshot")
-    with chain.connected_to(fork.rpc.url):
+def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
+    """A chain as new: with the protocol for tests that ask for `deployed`, else with the venue alone."""
+    if "deployed" in request.fixturenames:
+        perp, folder = request.getfixturevalue("full_fork")
+        shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
+    else:
+        perp = request.getfixturevalue("bare_fork")
+    snapshot = perp.rpc("evm_snapshot")
+    with chain.connected_to(perp.rpc.url):
         chain.quiet()
-        yield Site(fork, tmp_path, int(fork.rpc("eth_chainId"), 16))
-    assert fork.rpc("evm_revert", snapshot)
+        yield Site(perp, tmp_path, int(perp.rpc("eth_chainId"), 16))
+    assert perp.rpc("evm_revert", snapshot)
 
 
 @pytest.fixture
 def deployed(site: Site) -> chain.Chain:
-    """ETH3L and ETH3S, with 10,000 in each."""
-    link = site.deploy("ETH3L", "ETH3S")
-    holder = site.fund(4)
-    from leverage.wallet import Wallet
-
-    for symbol in ("ETH3L", "ETH3S"):
-        Wallet(link, symbol, holder).mint("10000", WAD // 100, 600)
-    return link
+    return chain.Chain.attach(site.folder)
 
 
 @pytest.fixture

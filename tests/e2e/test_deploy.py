@@ -83,6 +83,21 @@ def test_deploy__timelock__stands_before_every_setter(site, multisig):
                 terms.call(*call, sender=sender)
 
 
+def test_deploy__deployer_is_admin__gets_the_delay_as_well(site):
+    me = site.account(0).address
+    settings = site.settings(admin_delay=DAY)
+    link = site.deploy("ETH3L", settings=settings)
+    before = nonce(site)
+
+    again = site.deploy("ETH3L", settings=settings)
+
+    assert role(link, ADMIN_ROLE, me) == [True, DAY]
+    assert nonce(site) == before and again.record.data["finished"]
+    terms = link.contract("VaultTerms", link.record.token("ETH3L")["terms"])
+    with pytest.raises(LeverageError, match="AccessManager"):
+        terms.call("setFees", (0, 0, 0), sender=me)
+
+
 def test_deploy__record__serves_a_page(site):
     link = site.deploy("ETH3L")
 

@@ -9,7 +9,7 @@ import pytest
 from structlog.testing import capture_logs
 
 from leverage import chain, keeper
-from leverage.errors import LeverageError, RevertError
+from leverage.errors import LeverageError, RevertError, UnreachableError
 from leverage.keeper import DONE, FAILED
 from leverage.types import DAY, WAD, Action, Kind, Trigger
 from leverage.wallet import Wallet
@@ -200,6 +200,8 @@ def test_node_gone__is_one_line_without_its_address(site, deployed, monkeypatch)
 
     assert "secret" not in str(caught.value) and site.url not in str(caught.value)
     assert "the node did not answer eth_getBlockByNumber" in str(caught.value)
+    with pytest.raises(UnreachableError):
+        deployed.keeper(None, (), 1, True).once()
 
 
 # Reading many

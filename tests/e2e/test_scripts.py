@@ -276,13 +276,13 @@ def test_keeper__own_account__signs_with_the_passphrase_of_the_environment(site,
         "once",
         "--account",
         "lev-test-keeper",
-        env={"APE_ACCOUNTS_lev-test-keeper_PASSPHRASE": "secret-pass"},
+        env={"APE_ACCOUNTS_lev-test-keeper_PASSPHRASE": "Secret-pass-1!"},
     )
 
     refused(locked, "account lev-test-keeper is locked: set APE_ACCOUNTS_lev-test-keeper_PASSPHRASE", code=2)
     assert done.exit_code == 0, done.output
     assert '"trigger": "EMERGENCY"' in done.output
-    assert "secret-pass" not in done.output and own_account.key.hex() not in done.output
+    assert "Secret-pass-1!" not in done.output and own_account.key.hex() not in done.output
 
 
 @pytest.fixture
@@ -297,7 +297,7 @@ def own_account(site):
     path = container.data_folder / "lev-test-keeper.json"
     path.unlink(missing_ok=True)
     import_account_from_private_key(
-        "lev-test-keeper", "secret-pass", "0x" + account.key.hex().removeprefix("0x")
+        "lev-test-keeper", "Secret-pass-1!", "0x" + account.key.hex().removeprefix("0x")
     )
     site.perp.rpc("anvil_setBalance", account.address, hex(10**20))
     yield account
