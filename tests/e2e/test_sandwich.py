@@ -36,7 +36,7 @@ def test_threat_rebalance_sandwich__emergency_on_the_venue__is_bounded_by_the_in
     """Rebalance sandwich: push the pool the way the vault must trade, call the rebalance, trade back, all in
     one block.
 
-    With a limit of 5 % for every emergency the short's holders lost 6 % here and the attacker made 35,000; now
+    With a limit of 5 % for every emergency the short's holders lost 6 % here, the attacker made 35,000; now
     it is 0.34 % and 800 of 670,000, and a push to the limit or beyond costs him its fees.
     """
     perp, sign = rig.perp, 1 if target > 0 else -1
