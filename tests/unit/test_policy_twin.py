@@ -5,7 +5,7 @@ from dataclasses import astuple
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from test_leverage_math import Harness, search
+from test_leverage_math import ARGUMENTS, Harness, search
 
 from devnet.anvil import Anvil
 from devnet.artifacts import mock
@@ -64,19 +64,23 @@ def encodable(case: tuple) -> tuple:
     return tuple(astuple(value) if isinstance(value, Policy | Rebalancing) else value for value in case)
 
 
-@pytest.mark.parametrize(
-    ("name", "twin", "arguments", "examples"),
-    [
-        ("due", rules.due, (POLICY, LAST, TARGET, PRICE, LEVERAGE, TIME, st.booleans()), 40),
-        ("isUnfinished", rules.is_unfinished, (POLICY, LAST, TARGET, LEVERAGE), 10),
-        ("movedAgainst", rules.moved_against, (PRICE, PRICE, TARGET), 10),
-        ("slotStart", rules.slot_start, (POLICY, st.one_of(TIME, st.integers(0, 10_000))), 10),
-        ("isExclusive", rules.is_exclusive, (POLICY, st.one_of(TIME, st.integers(0, 10_000))), 10),
-        ("lateness", rules.lateness, (POLICY, st.one_of(TIME, st.integers(0, 10_000))), 10),
-        ("slippage", rules.slippage, (POLICY, LEVERAGE), 10),
-        ("chunk", rules.chunk, (POLICY, st.integers(-(10**27), 10**27), PRICE), 10),
-    ],
-)
+CASES = [
+    ("due", rules.due, (POLICY, LAST, TARGET, PRICE, LEVERAGE, TIME, st.booleans()), 40),
+    ("isUnfinished", rules.is_unfinished, (POLICY, LAST, TARGET, LEVERAGE), 10),
+    ("movedAgainst", rules.moved_against, (PRICE, PRICE, TARGET), 10),
+    ("slotStart", rules.slot_start, (POLICY, st.one_of(TIME, st.integers(0, 10_000))), 10),
+    ("isExclusive", rules.is_exclusive, (POLICY, st.one_of(TIME, st.integers(0, 10_000))), 10),
+    ("lateness", rules.lateness, (POLICY, st.one_of(TIME, st.integers(0, 10_000))), 10),
+    ("slippage", rules.slippage, (POLICY, LEVERAGE), 10),
+    ("chunk", rules.chunk, (POLICY, st.integers(-(10**27), 10**27), PRICE), 10),
+]
+
+
+def test_twin__every_policy_function__has_one(harness):
+    assert {name for name, *_ in CASES} == set(harness.functions) - set(ARGUMENTS) - {"batch"}
+
+
+@pytest.mark.parametrize(("name", "twin", "arguments", "examples"), CASES)
 def test_policy__any_state__equals_its_twin(harness, name, twin, arguments, examples):
     @search(examples)
     @given(st.lists(st.tuples(*arguments), min_size=20, max_size=30))
