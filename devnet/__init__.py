@@ -51,10 +51,10 @@ def forked(venue: str = "perp_v2", *, frozen_clock: bool = True, **build: Any) -
 
     What is forked is the chain behind FORK_RPC_URL, with the venue's addresses from the JSON file that
     FORK_VENUE names (as `to_dict()`; `clearing_house` and each market's `base_token` are enough). Without
-    them it is a fresh Anvil that holds the venue built with `build`.
+    them, or when `build` asks for a venue of its own kind, it is a fresh Anvil that holds one so built.
     """
     url = os.environ.get("FORK_RPC_URL")
-    if url:
+    if url and not build:
         book = os.environ.get("FORK_VENUE")
         if not book:
             raise AnvilError("FORK_RPC_URL is set: set FORK_VENUE to a JSON file with the venue's addresses")

@@ -1,7 +1,7 @@
 """Venues and rigs for the tests of adapters."""
 
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from typing import Any
 
 import pytest
@@ -9,28 +9,24 @@ from eth_abi import encode
 from eth_utils import keccak
 from rigs import VAULT, MockRig, PerpV2Rig, Rig
 
-from devnet import Anvil, Contract, PerpV2, RevertError, Rpc, start
+import devnet
+from devnet import Anvil, Contract, PerpV2, RevertError, Rpc
 
 
 @pytest.fixture(scope="session")
 def forked() -> Iterator[Callable[[int], PerpV2]]:
-    """Perp v2 with collateral of some decimals: built on one chain, used on another that forks it."""
-    chains: list[Anvil] = []
+    """Perp v2 with collateral of some decimals, on a fork of the chain that holds it."""
     venues: dict[int, PerpV2] = {}
+    with ExitStack() as stack:
 
-    def connect(decimals: int) -> PerpV2:
-        if decimals not in venues:
-            upstream, built = start(
-                port=None, anvil_options={"frozen_clock": True}, decimals=decimals, markets=["ETH"]
-            )
-            fork = Anvil.start(fork_url=upstream.url, frozen_clock=True)
-            chains.extend((upstream, fork))
-            venues[decimals] = PerpV2.connect(fork.url, built.to_dict())
-        return venues[decimals]
+        def connect(decimals: int) -> PerpV2:
+            if decimals not in venues:
+                # Six is what a public venue has: that one may be an operator's own (FORK_RPC_URL).
+                build = {} if decimals == 6 else {"decimals": decimals}
+                venues[decimals] = stack.enter_context(devnet.forked(**build))
+            return venues[decimals]
 
-    yield connect
-    for chain in chains:
-        chain.stop()
+        yield connect
 
 
 @pytest.fixture(scope="session")
