@@ -9,7 +9,7 @@ interface IVaultTerms {
     /// @param period Seconds between scheduled rebalances; 86400 is daily.
     /// @param offset Second of the period, counted from 00:00 UTC, at which the schedule falls due; 120 is 00:02.
     /// @param exclusive First seconds of a schedule in which only the keeper role may act.
-    /// @param cooldown Least seconds between two chunks of one rebalance; emergencies do not wait.
+    /// @param cooldown Least seconds between two chunks of one rebalance; while an emergency lasts nobody waits.
     /// @param bandMin Lower edge of |leverage|, WAD.
     /// @param bandMax Upper edge of |leverage|, WAD.
     /// @param emergencyMove Move of the index against the position since the last rebalance, WAD fraction.
