@@ -1,10 +1,10 @@
 """Roles, and vaults on an ideal venue. Ape comes in through its fixtures: tests without it pay nothing."""
 
 from dataclasses import astuple
-from functools import lru_cache
 from types import SimpleNamespace
 
 import pytest
+from haste import hasten
 from market import FEES, NOON, Market, caps, policy, wad
 
 from leverage.types import ADMIN_ROLE, CREATOR_ROLE, DAY, GUARDIAN_ROLE, KEEPER_ROLE, WAD
@@ -15,8 +15,8 @@ ZERO = "0x" + "00" * 20
 
 def role(index):
     @pytest.fixture
-    def account(world, accounts):
-        return accounts[index]
+    def account(world):
+        return world.roles[index]
 
     return account
 
@@ -27,16 +27,15 @@ owner, keeper, guardian, treasury, minter, redeemer, outsider, attacker = map(ro
 @pytest.fixture(scope="session")
 def world(project, chain, accounts):
     """What all tests begin with. One fixture of the session, so that nothing is deployed twice."""
-    import ape.utils.testing
-
-    # Ape derives the same accounts anew for each line of a trace.
-    ape.utils.testing._generate_dev_account = lru_cache(None)(ape.utils.testing._generate_dev_account)
+    hasten()
     # Time stands still unless a test moves it, so that a preview and its execution see the same second.
     chain.provider.make_request("anvil_setBlockTimestampInterval", [0])
     chain.pending_timestamp = NOON
     chain.mine()
 
-    owner, keeper, guardian, treasury, minter = accounts[:5]
+    # Anvil signs for them: in Python a signature takes longer than the transaction.
+    roles = [accounts.impersonate_account(account.address) for account in accounts[:8]]
+    owner, keeper, guardian, treasury, minter = roles[:5]
     timelocked, direct = (project.Authority.deploy(owner, sender=owner) for _ in range(2))
     for authority, delay in ((timelocked, DELAY), (direct, 0)):
         authority.grantRole(KEEPER_ROLE, keeper, 0, sender=owner)
@@ -92,6 +91,8 @@ def world(project, chain, accounts):
         return market
 
     return SimpleNamespace(
+        roles=roles,
+        keys={account.address: account.private_key for account in accounts[:8]},
         deploy=deploy,
         assets=assets,
         timelocked=timelocked,

@@ -19,7 +19,7 @@ PERMIT = {
 
 
 @pytest.fixture
-def permit(long, chain, minter):
+def permit(long, world, chain, minter):
     """The minter signs a permit; what differs from an ordinary one is named."""
     from eth_account import Account
     from eth_account.messages import encode_typed_data
@@ -38,7 +38,7 @@ def permit(long, chain, minter):
             "nonce": token.nonces(minter) if nonce is None else nonce,
             "deadline": deadline,
         }
-        signed = Account.sign_message(encode_typed_data(domain, PERMIT, message), minter.private_key)
+        signed = Account.sign_message(encode_typed_data(domain, PERMIT, message), world.keys[minter.address])
         return signed.v, signed.r.to_bytes(32, "big"), signed.s.to_bytes(32, "big")
 
     return sign

@@ -3,9 +3,10 @@
 from decimal import Decimal
 
 import pytest
-from market import only, reverts, wad
+from market import only, policy, reverts, wad
 
 from leverage import leverage_math as lm
+from leverage import policy as rules
 from leverage.types import DAY, WAD, Trigger
 
 OPEN = 120
@@ -219,21 +220,26 @@ def test_rebalance__partly_filled__leaves_the_rest_due(golden, keeper):
 
 
 @pytest.mark.parametrize(
-    ("index", "slippage", "fills"),
-    [(1_900, "0.0099", True), (1_900, "0.0101", False), (1_750, "0.0499", True), (1_750, "0.0501", False)],
-    ids=["scheduled inside", "scheduled outside", "emergency inside", "emergency outside"],
+    ("index", "bound"),
+    [(1_900, "0.01"), (1_700, "0.016363636363636363"), (1_500, "0.05"), (1_450, "0.05")],
+    ids=["in the band", "4.64x", "9x", "12.4x"],
 )
-def test_rebalance__worse_than_the_bound__fills_nothing(long, keeper, index, slippage, fills):
-    long.price(index)
-    long.adapter.setSlippage(wad(slippage), sender=keeper)
-    long.wait_until(OPEN, day=1)
-    trade = planned(long)
+def test_rebalance__worse_than_the_bound__fills_nothing(deploy, minter, keeper, index, bound):
+    """1 % inside the band of 4x, 5 % at twice that and beyond, in a line between."""
+    market = deploy(venue_max=20)
+    market.mint(minter, 10_000)
+    market.price(index)
+    market.wait_until(OPEN, day=1)
+    limit = rules.slippage(policy(3 * WAD), market.vault.leverage())
+    assert limit == pytest.approx(wad(bound), abs=10)
 
-    if fills:
-        assert only(long.vault.rebalance(sender=keeper), long.vault.Rebalanced).size == trade
-    else:
-        with reverts(long.vault.NothingFilled, wanted=trade):
-            long.vault.rebalance(sender=keeper)
+    market.adapter.setSlippage(limit + limit // 100, sender=keeper)
+    with reverts(market.vault.NothingFilled, wanted=planned(market)):
+        market.vault.rebalance(sender=keeper)
+    market.adapter.setSlippage(limit - limit // 100, sender=keeper)
+    trade = planned(market)
+
+    assert only(market.vault.rebalance(sender=keeper), market.vault.Rebalanced).size == trade
 
 
 def test_rebalance__smaller_than_worth_it__reverts(golden, keeper):
@@ -278,7 +284,7 @@ def test_rebalance__paused__may_lower_but_not_raise(long, guardian, outsider, in
     assert abs(long.vault.leverage() - 3 * WAD) <= long.terms.policy().tolerance
 
 
-@pytest.mark.parametrize(("index", "venue", "raises"), [(2_700, 2_760, True), (1_750, 1_700, False)])
+@pytest.mark.parametrize(("index", "venue", "raises"), [(2_700, 2_760, True), (1_500, 1_450, False)])
 def test_rebalance__venue_away_from_the_index__may_lower_but_not_raise(long, outsider, index, venue, raises):
     long.price(index, venue)
 
