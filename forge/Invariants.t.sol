@@ -12,8 +12,9 @@ import {Watched} from "./Watched.sol";
 import {vm} from "./Vm.sol";
 
 /// @title The invariants of docs/spec.md on an instant vault, whatever anybody does. Those of a single step, I-2, I-3, I-4,
-/// I-7, I-8, I-10, I-13 and I-14, are held by the handler at each step of every run.
+/// I-7, I-8, I-13 and I-14, are held by the handler at each step of every run; I-5 is in Wealth.t.sol, I-9 in Neutrality.t.sol.
 /// forge-config: default.invariant.fail-on-revert = true
+/// forge-config: default.invariant.runs = 96
 contract InvariantsTest {
     Handler private _handler;
 
@@ -50,6 +51,19 @@ contract InvariantsTest {
         uint256 equity = s.equity > 0 ? uint256(s.equity) : 0;
         vm.assertLe(s.supply * s.nav / WAD, equity + VIRTUAL, "I-1: shares are worth no more than the fund");
         vm.assertTrue(s.equity > 0 || s.nav == 0 || s.supply == 0, "I-1: and nothing when it is nothing");
+    }
+
+    /// @dev The ledger's lines add up to nav, to the last wei, at every moment.
+    function invariant_i10__attribution__closes() public view {
+        Rig rig = _handler.rig();
+        if (address(rig) == address(0) || !rig.isPriceGood()) return;
+
+        (ILeveragedVault.Attribution memory lines, uint256 nav) = rig.vault().attribution();
+
+        int256 sum = int256(lines.price) + lines.funding + lines.venueFee + lines.slippage + lines.managementFee
+            + lines.rounding;
+        vm.assertEq(sum, int256(nav) - int256(WAD), "I-10: to the wei");
+        vm.assertEq(nav, rig.vault().nav(), "I-10: the nav that anybody sees");
     }
 
     /// @dev An unusable price reverts with its reason everywhere, and reads 0 nowhere; what can go in is nothing.

@@ -223,13 +223,13 @@ contract Attackers {
     }
 
     function _assets(uint256 amount) private view returns (uint256) {
-        uint256 assets = anyMagnitude(amount, 25) / _rig.scale();
-        return assets == 0 ? 1 : assets;
+        return anyMagnitude(amount, 7 + _asset.decimals());
     }
 }
 
 /// @title I-5: at constant price no sequence of actions by any actors ends with more value than went in.
 /// forge-config: default.invariant.fail-on-revert = true
+/// forge-config: default.invariant.runs = 96
 contract WealthTest {
     Attackers private _attackers;
 
