@@ -3,7 +3,7 @@
 Private names of Ape 0.8 throughout: where a new version has others, this stops with an AttributeError.
 """
 
-from functools import lru_cache
+from functools import lru_cache, partialmethod
 from typing import Any
 
 
@@ -16,6 +16,7 @@ def hasten() -> None:
     from ape_ethereum.ecosystem import Ethereum
     from ape_ethereum.provider import Web3Provider
     from ape_ethereum.transactions import TransactionType
+    from web3.eth import Eth
 
     # It derives the same accounts anew for each line of a trace ...
     _replace(
@@ -29,6 +30,12 @@ def hasten() -> None:
     _replace(Web3Provider, "max_gas", property(lambda provider: 30_000_000))
     _replace(Ethereum, "default_transaction_type", property(lambda ecosystem: TransactionType.DYNAMIC))
     _replace(requests.sessions, "get_environ_proxies", lambda url, no_proxy=None: {})
+    # It waits a tenth of a second for a receipt that comes in a hundredth.
+    _replace(
+        Eth,
+        "wait_for_transaction_receipt",
+        partialmethod(Eth.wait_for_transaction_receipt, poll_latency=0.002),
+    )
 
 
 def _replace(owner: Any, name: str, by: Any) -> None:
