@@ -92,8 +92,9 @@ def revert(data: bytes, errors: Errors) -> RevertError:
         if head == PANIC:
             code = decode(["uint256"], arguments)[0]
             return RevertError(f"reverted: {PANICS.get(code, f'panic {code:#x}')}", "Panic")
-        if head in errors:
-            entry = errors[head]
+        entry = errors.get(head)
+        # NOTE: Ape teaches eth_abi, for the whole process, to read missing words as zeros.
+        if entry and len(arguments) >= 32 * len(entry["inputs"]):
             values = decode([canonical(field) for field in entry["inputs"]], arguments)
             return RevertError(_sentence(entry, values), entry["name"])
     except DecodingError:

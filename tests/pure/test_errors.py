@@ -1,5 +1,7 @@
 """Revert data in words: the name, the numbers, what to do."""
 
+import importlib
+
 import pytest
 from eth_abi import encode
 from eth_utils import keccak
@@ -57,3 +59,13 @@ def test_revert__any_data__is_one_line(raw, name, said):
     assert error.name == name
     assert said in str(error)
     assert "\n" not in str(error)
+
+
+def test_revert__data_cut_short__makes_nothing_up():
+    """With Ape in the process eth_abi reads missing words as zeros."""
+    importlib.import_module("ape.utils.abi")
+    raw = keccak(text="PriceStale(uint256,uint256)")[:4]
+
+    error = errors.revert(raw, TABLE)
+
+    assert (error.name, str(error)) == ("", f"reverted with unknown data 0x{raw.hex()}")
