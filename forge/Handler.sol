@@ -516,7 +516,8 @@ contract Handler is Watched {
         int256 leverage = LeverageMath.leverage(_adapter.position().size, _adapter.price(), worthAtVenue);
         vm.assertTrue(
             (why == ILeveragedVault.ZeroAmount.selector && worth == 0)
-                || (why == ILeveragedVault.PartialFill.selector && _adapter.fillRatio() != WAD)
+                || (_adapter.fillRatio() != WAD
+                    && (why == ILeveragedVault.PartialFill.selector || why == ILeveragedVault.TooFewAssets.selector))
                 || (why == MockAdapter.VenueFailed.selector
                     && bytes(_adapter.adjustFailure()).length + bytes(_adapter.withdrawFailure()).length > 0)
                 || (why == MockAdapter.MarginShort.selector && abs(leverage) > 9e18)

@@ -15,6 +15,7 @@ import {vm} from "./Vm.sol";
 /// I-7, I-8, I-13 and I-14, are held by the handler at each step of every run; I-5 is in Wealth.t.sol, I-9 in Neutrality.t.sol.
 /// forge-config: default.invariant.fail-on-revert = true
 /// forge-config: default.invariant.runs = 96
+/// forge-config: deep.invariant.runs = 256
 contract InvariantsTest {
     Handler private _handler;
 

@@ -230,6 +230,7 @@ contract Attackers {
 /// @title I-5: at constant price no sequence of actions by any actors ends with more value than went in.
 /// forge-config: default.invariant.fail-on-revert = true
 /// forge-config: default.invariant.runs = 96
+/// forge-config: deep.invariant.runs = 256
 contract WealthTest {
     Attackers private _attackers;
 
