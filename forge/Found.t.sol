@@ -65,16 +65,31 @@ contract FoundLongTest is Rig {
     }
 
     /// @dev Selling at 4 % below the index what is thirty times equity costs more than there is.
-    function test_rebalance__costs_more_than_is_left__books_no_rounding() public {
+    function test_rebalance__would_cost_more_than_half_of_what_is_left__fills_nothing() public {
         move(1_380e18);
         adapter.setSlippage(0.04e18);
+
+        vm.expectPartialRevert(ILeveragedVault.NothingFilled.selector);
+        vm.prank(outsider);
+        vault.rebalance();
+
+        adapter.setSlippage(0.016e18);
+        int256 before = exactEquity();
+        rebalance(outsider);
+        vm.assertGe(exactEquity() * 2, before, "half is left");
+    }
+
+    /// @dev The venue's fee alone may cost more than there is.
+    function test_rebalance__costs_more_than_is_left__books_no_rounding() public {
+        move(1_380e18);
+        adapter.setFeeRate(0.04e18);
 
         rebalance(outsider);
 
         (ILeveragedVault.Attribution memory lines, uint256 nav) = vault.attribution();
         vm.assertEq(nav, 0, "nothing is left");
         vm.assertEq(
-            int256(lines.price) + lines.slippage + lines.rounding, -1e18, "I-10: price and slippage took it all"
+            int256(lines.price) + lines.venueFee + lines.slippage + lines.rounding, -1e18, "I-10: it all went there"
         );
         vm.assertLe(lines.rounding, 1, "and rounding nothing");
         vm.assertGe(lines.rounding, -1, "nor gave it");

@@ -78,12 +78,14 @@ def lateness(policy: Policy, time: int) -> int:
 
 
 def slippage(policy: Policy, leverage: int) -> int:
-    """How far from the index a rebalance may trade; more the further leverage is beyond the band."""
+    """How far from the index a rebalance may trade: more the further leverage is beyond the band, but never
+    for more than half of what is left."""
     gearing, band = abs(leverage), policy.band_max
     if gearing <= band:
         return policy.max_slippage
     beyond = min(gearing - band, band)
-    return policy.max_slippage + (policy.emergency_slippage - policy.max_slippage) * beyond // band
+    allowed = policy.max_slippage + (policy.emergency_slippage - policy.max_slippage) * beyond // band
+    return min(allowed, WAD * WAD // (2 * gearing))
 
 
 def chunk(policy: Policy, size_delta: int, price: int) -> int:

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {ILeveragedVault} from "interfaces/ILeveragedVault.sol";
 import {IVaultTerms} from "interfaces/IVaultTerms.sol";
 import {LeverageMath, WAD} from "contracts/libraries/LeverageMath.sol";
@@ -97,12 +98,14 @@ library RebalancePolicy {
 
     /// @notice How far from the index a rebalance may trade: `maxSlippage` inside the band, and from there in a line to
     /// `emergencySlippage` at twice the band's upper edge. Who would stand in the way of an early emergency gains no more
-    /// than on any other rebalance; who is near ruin trades at almost any price.
+    /// than on any other rebalance; who is near ruin trades at almost any price, but never for more than half of what is
+    /// left: 1 / (2 * leverage).
     function slippage(IVaultTerms.Policy memory policy, int256 leverage) internal pure returns (uint256) {
         uint256 gearing = uint256(leverage.abs());
         uint256 band = policy.bandMax;
         if (gearing <= band) return policy.maxSlippage;
-        uint256 beyond = gearing - band < band ? gearing - band : band;
-        return policy.maxSlippage + uint256(policy.emergencySlippage - policy.maxSlippage) * beyond / band;
+        uint256 beyond = Math.min(gearing - band, band);
+        uint256 allowed = policy.maxSlippage + uint256(policy.emergencySlippage - policy.maxSlippage) * beyond / band;
+        return Math.min(allowed, WAD * WAD / (2 * gearing));
     }
 }

@@ -300,7 +300,8 @@ def test_band_edges__from_moves__are_equally_far_for_longs_and_shorts(target):
         ("5", "0.02"),
         ("6", "0.03"),
         ("-8", "0.05"),
-        ("30", "0.05"),
+        ("25", "0.02"),
+        ("-50", "0.01"),
     ],
 )
 def test_slippage__beyond_the_band__widens_with_the_danger(leverage, allowed):
