@@ -6,7 +6,7 @@ import click
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-from demo import plot, prices, report
+from demo import prices, report
 from demo.play import Play
 from demo.stage import STAGE_ERRORS, check, staged
 
@@ -33,6 +33,9 @@ def cli(venue: str, file: Path, out: Path) -> None:
 
 def perform(venue: str, file: Path, out: Path, console: Console) -> None:
     """The whole demo, told to a console and written to a folder."""
+    # Ape imports every script to list its commands: at the top a keeper on cron would load matplotlib, too.
+    from demo import plot
+
     source = prices.load(file)
     check(venue, source)
     out.mkdir(parents=True, exist_ok=True)
