@@ -7,6 +7,7 @@ import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IERC7575} from "interfaces/IERC7575.sol";
+import {IInstantAdapter} from "interfaces/IInstantAdapter.sol";
 import {IInstantVault} from "interfaces/IInstantVault.sol";
 import {ILeveragedVault} from "interfaces/ILeveragedVault.sol";
 import {IPerpAdapter} from "interfaces/IPerpAdapter.sol";
@@ -41,35 +42,9 @@ contract InstantVault is LeveragedVault, IInstantVault {
 
     /* VIEWS */
 
-    /// @inheritdoc IERC7575
-    function asset() external view returns (address) {
-        return _asset;
-    }
-
-    /// @inheritdoc IERC7575
-    function share() external view returns (address) {
-        return address(token);
-    }
-
     /// @notice ERC-165: ERC-7575 vaults answer 0x2f0a18c5.
     function supportsInterface(bytes4 id) external pure returns (bool) {
         return id == 0x2f0a18c5 || id == type(IERC165).interfaceId;
-    }
-
-    /// @inheritdoc IERC7575
-    function totalAssets() external view nonReentrantView returns (uint256) {
-        return _held(_now());
-    }
-
-    /// @inheritdoc IERC7575
-    function convertToShares(uint256 assets) external view nonReentrantView returns (uint256) {
-        State memory s = _now();
-        return LeverageMath.toSharesDown(assets * _scale, s.equity, s.supply);
-    }
-
-    /// @inheritdoc IERC7575
-    function convertToAssets(uint256 shares) external view nonReentrantView returns (uint256) {
-        return shares * _nav(_now()) / WAD / _scale;
     }
 
     /// @inheritdoc IERC7575
@@ -133,7 +108,7 @@ contract InstantVault is LeveragedVault, IInstantVault {
 
     /// @notice Largest deposit that the caps allow now, in assets; reverts with the reason when none is allowed.
     function room() external view nonReentrantView returns (uint256) {
-        (State memory s,,) = _project(oracle.priceNear(adapter.price()));
+        (State memory s,,) = _project(_position(), oracle.priceNear(adapter.price()));
         (uint256 today, uint256 beforeCap) = _requireOpen(s);
         return Math.min(today, beforeCap);
     }
@@ -204,14 +179,14 @@ contract InstantVault is LeveragedVault, IInstantVault {
     function _enter(uint256 assets, uint256 shares, address receiver) private nonReentrant returns (uint256, uint256) {
         require(assets > 0 || shares > 0, ZeroAmount());
         uint256 price = oracle.priceNear(adapter.price());
-        (State memory s, Attribution memory lines) = _accrue(price);
+        (State memory s, Attribution memory lines) = _accrue(_position(), price);
         Entry memory e = _planEntry(s, assets, shares);
 
         _countMinted(e.margin);
         _pull(e);
         // The price limit binds the venue's price after the trade too, so it is near the index before and at the fill.
         IPerpAdapter.Fill memory fill =
-            adapter.adjust(e.sizeDelta, e.margin, LeverageMath.worstPrice(price, e.sizeDelta, oracle.maxDeviation()));
+            _trade(e.sizeDelta, e.margin, LeverageMath.worstPrice(price, e.sizeDelta, oracle.maxDeviation()));
         require(fill.size == e.sizeDelta, PartialFill(fill.size, e.sizeDelta));
 
         uint256 bought = _sharesFor(s, e.margin, fill);
@@ -246,7 +221,7 @@ contract InstantVault is LeveragedVault, IInstantVault {
         returns (uint256, uint256)
     {
         require(assets > 0 || shares > 0, ZeroAmount());
-        (State memory s, Attribution memory lines) = _accrue(_mark.price);
+        (State memory s, Attribution memory lines) = _accrue(_position(), _mark.price);
         uint256 paid = LeverageMath.grossUp(assets, s.burnFee);
         // The search may end some wei above the shares of a holder who withdraws all; what they yield is checked below.
         if (shares == 0) shares = Math.min(_sharesToPay(s, paid), token.balanceOf(owner));
@@ -278,10 +253,10 @@ contract InstantVault is LeveragedVault, IInstantVault {
 
     /* REBALANCE */
 
-    /// @inheritdoc ILeveragedVault
+    /// @inheritdoc IInstantVault
     function rebalance() external nonReentrant returns (Trigger trigger, int256 size) {
         uint256 price = oracle.price();
-        (State memory s, Attribution memory lines) = _accrue(price);
+        (State memory s, Attribution memory lines) = _accrue(_position(), price);
         require(!_status.isRuined, VaultRuined());
         require(s.supply == 0 || s.equity > 0, Underwater(s.equity));
         int256 before = _leverage(s);
@@ -290,7 +265,7 @@ contract InstantVault is LeveragedVault, IInstantVault {
         require(trigger != Trigger.NONE, NothingDue(before, target));
 
         (int256 wanted, uint256 worst) = _planRebalance(p, s, trigger == Trigger.EMERGENCY);
-        IPerpAdapter.Fill memory fill = adapter.adjust(wanted, 0, worst);
+        IPerpAdapter.Fill memory fill = _trade(wanted, 0, worst);
         require(fill.size != 0, NothingFilled(wanted));
 
         s.size += fill.size;
@@ -360,7 +335,7 @@ contract InstantVault is LeveragedVault, IInstantVault {
 
     /// @dev At the price of the last booking: for those who leave.
     function _atMark() private view returns (State memory s) {
-        (s,,) = _project(_mark.price);
+        (s,,) = _project(_position(), _mark.price);
     }
 
     /// @dev Leverage at which an entrant joins: the fund's own, or the target when it is empty.
@@ -430,17 +405,13 @@ contract InstantVault is LeveragedVault, IInstantVault {
         return cost > 0 ? uint256(cost) : 0;
     }
 
-    function _cost(IPerpAdapter.Fill memory fill, uint256 price) private pure returns (int256) {
-        return LeverageMath.costOf(fill.size, fill.cash, price);
-    }
-
     /// @dev Close a leaver's part of the position. A ruined vault whose position is worth less than nothing has
     /// nothing to close and pays nothing: the venue bears that.
     function _close(State memory s, uint256 shares) private returns (IPerpAdapter.Fill memory fill, uint256 proceeds) {
         int256 sizeDelta = _sizeToClose(s, shares);
         if (sizeDelta != 0) {
             if (_status.isRuined && _proceeds(s, shares) <= 0) return (fill, 0);
-            fill = adapter.adjust(sizeDelta, 0, 0);
+            fill = _trade(sizeDelta, 0, 0);
             require(fill.size == sizeDelta, PartialFill(fill.size, sizeDelta));
         }
         proceeds = _floor(LeverageMath.portionDown(s.cash, shares, s.supply) + fill.cash);
@@ -477,15 +448,6 @@ contract InstantVault is LeveragedVault, IInstantVault {
         require(got >= wanted, TooFewAssets(_floor(got), paid));
     }
 
-    /// @dev WAD to assets, down; nothing for a debt.
-    function _floor(int256 value) private view returns (uint256) {
-        return value > 0 ? uint256(value) / _scale : 0;
-    }
-
-    function _perShare(int256 value, uint256 supply) private pure returns (int256) {
-        return value * int256(WAD) / int256(supply + VIRTUAL);
-    }
-
     /// @dev The margin goes straight to the adapter, the fee stays here. A token that takes a cut is refused.
     function _pull(Entry memory e) private {
         IERC20 token_ = IERC20(_asset);
@@ -496,6 +458,10 @@ contract InstantVault is LeveragedVault, IInstantVault {
         if (e.fee == 0) return;
         feesOwed += e.fee;
         token_.safeTransferFrom(msg.sender, address(this), e.fee);
+    }
+
+    function _trade(int256 sizeDelta, uint256 assets, uint256 worst) private returns (IPerpAdapter.Fill memory) {
+        return IInstantAdapter(address(adapter)).adjust(sizeDelta, assets, worst);
     }
 
     function _requireBefore(uint256 deadline) private view {

@@ -7,6 +7,7 @@ import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {IERC7575} from "interfaces/IERC7575.sol";
 import {ILeveragedToken} from "interfaces/ILeveragedToken.sol";
 import {ILeveragedVault} from "interfaces/ILeveragedVault.sol";
 import {IPerpAdapter} from "interfaces/IPerpAdapter.sol";
@@ -23,7 +24,7 @@ import {VaultTerms} from "contracts/VaultTerms.sol";
 /// venue's fill must be known before the rest can be written, the call stands earlier, under the reentrancy guard.
 /// @custom:stop Through its terms: the guardian stops mints and leverage-increasing trades for at most MAX_PAUSE, once until the timelock
 /// rearms. Burns and de-leveraging cannot be stopped.
-abstract contract LeveragedVault is ILeveragedVault, ReentrancyGuardTransient {
+abstract contract LeveragedVault is ILeveragedVault, IERC7575, ReentrancyGuardTransient {
     using LeverageMath for int256;
     using RebalancePolicy for IVaultTerms.Policy;
     using SafeCast for uint256;
@@ -169,22 +170,48 @@ abstract contract LeveragedVault is ILeveragedVault, ReentrancyGuardTransient {
     /// @inheritdoc ILeveragedVault
     function attribution() external view nonReentrantView returns (Attribution memory lines, uint256 nav_) {
         State memory s;
-        (s, lines,) = _project(oracle.price());
+        (s, lines,) = _project(_position(), oracle.price());
         return (lines, _nav(s));
+    }
+
+    /// @inheritdoc IERC7575
+    function asset() external view returns (address) {
+        return _asset;
+    }
+
+    /// @inheritdoc IERC7575
+    function share() external view returns (address) {
+        return address(token);
+    }
+
+    /// @inheritdoc IERC7575
+    function totalAssets() external view nonReentrantView returns (uint256) {
+        return _held(_now());
+    }
+
+    /// @inheritdoc IERC7575
+    function convertToShares(uint256 assets) external view nonReentrantView returns (uint256) {
+        State memory s = _now();
+        return LeverageMath.toSharesDown(assets * _scale, s.equity, s.supply);
+    }
+
+    /// @inheritdoc IERC7575
+    function convertToAssets(uint256 shares) external view nonReentrantView returns (uint256) {
+        return shares * _nav(_now()) / WAD / _scale;
     }
 
     /* ANYONE */
 
     /// @inheritdoc ILeveragedVault
     function accrue() external nonReentrant {
-        (State memory s, Attribution memory lines) = _accrue(oracle.price());
+        (State memory s, Attribution memory lines) = _accrue(_position(), oracle.price());
         _book(s, lines);
     }
 
     /// @inheritdoc ILeveragedVault
     function checkRuin() external nonReentrant returns (bool) {
         if (_status.isRuined || token.totalSupply() == 0) return _status.isRuined;
-        IPerpAdapter.Position memory p = adapter.position();
+        IPerpAdapter.Position memory p = _position();
         int256 left = p.cash;
         // Where the position is gone no price is asked for.
         if (!_isGone(p.size)) {
@@ -206,9 +233,17 @@ abstract contract LeveragedVault is ILeveragedVault, ReentrancyGuardTransient {
 
     /* LEDGER */
 
-    /// @dev The vault at `price` now, the ledger as it would be booked, and the management fee since the last accrual.
-    function _project(uint256 price) internal view returns (State memory s, Attribution memory lines, Due memory fee) {
-        IPerpAdapter.Position memory p = adapter.position();
+    /// @dev The holders' part of what the vault owns: whatever else it holds or owes is not theirs.
+    function _position() internal view virtual returns (IPerpAdapter.Position memory) {
+        return adapter.position();
+    }
+
+    /// @dev The vault with `p` at `price` now, the ledger as it would be booked, and the management fee since the last accrual.
+    function _project(IPerpAdapter.Position memory p, uint256 price)
+        internal
+        view
+        returns (State memory s, Attribution memory lines, Due memory fee)
+    {
         s.price = price;
         s.size = p.size;
         s.cash = p.cash;
@@ -244,9 +279,12 @@ abstract contract LeveragedVault is ILeveragedVault, ReentrancyGuardTransient {
     }
 
     /// @dev Charge the management fee up to now. The caller books the lines when it knows the rest.
-    function _accrue(uint256 price) internal returns (State memory s, Attribution memory lines) {
+    function _accrue(IPerpAdapter.Position memory p, uint256 price)
+        internal
+        returns (State memory s, Attribution memory lines)
+    {
         Due memory fee;
-        (s, lines, fee) = _project(price);
+        (s, lines, fee) = _project(p, price);
         _status.managementIntegral = uint88(fee.managementIntegral);
         // Before the next booking forgets that there was a position.
         if (s.supply > 0 && !_status.isRuined && _isGone(s.size)) _ruin(s.equity, s.size);
@@ -274,7 +312,7 @@ abstract contract LeveragedVault is ILeveragedVault, ReentrancyGuardTransient {
     /* INTERNALS */
 
     function _now() internal view returns (State memory s) {
-        (s,,) = _project(oracle.price());
+        (s,,) = _project(_position(), oracle.price());
     }
 
     function _nav(State memory s) internal pure returns (uint256) {
@@ -325,5 +363,18 @@ abstract contract LeveragedVault is ILeveragedVault, ReentrancyGuardTransient {
         uint256 minted = mintedToday() + assets;
         _status.mintDay = uint32(block.timestamp / 1 days);
         _status.minted = minted.toUint128();
+    }
+
+    function _cost(IPerpAdapter.Fill memory fill, uint256 price) internal pure returns (int256) {
+        return LeverageMath.costOf(fill.size, fill.cash, price);
+    }
+
+    /// @dev WAD to assets, down; nothing for a debt.
+    function _floor(int256 value) internal view returns (uint256) {
+        return value > 0 ? uint256(value) / _scale : 0;
+    }
+
+    function _perShare(int256 value, uint256 supply) internal pure returns (int256) {
+        return value * int256(WAD) / int256(supply + VIRTUAL);
     }
 }

@@ -3,6 +3,7 @@ pragma solidity ^0.8.28;
 
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {ILeveragedVault} from "interfaces/ILeveragedVault.sol";
+import {IInstantAdapter} from "interfaces/IInstantAdapter.sol";
 import {IPerpAdapter} from "interfaces/IPerpAdapter.sol";
 import {IPriceOracle} from "interfaces/IPriceOracle.sol";
 import {IVaultTerms} from "interfaces/IVaultTerms.sol";
@@ -441,7 +442,7 @@ contract Handler is Watched {
         if (which == 4) return (terms, abi.encodeCall(IVaultTerms.setFees, (_terms.fees())));
         if (which == 5) return (terms, abi.encodeCall(IVaultTerms.setCaps, (_terms.caps())));
         if (which == 6) return (terms, abi.encodeCall(IVaultTerms.setPolicy, (_terms.policy())));
-        if (which == 7) return (address(_adapter), abi.encodeCall(IPerpAdapter.adjust, (1e18, 0, 0)));
+        if (which == 7) return (address(_adapter), abi.encodeCall(IInstantAdapter.adjust, (1e18, 0, 0)));
         if (which == 8) return (address(_adapter), abi.encodeCall(IPerpAdapter.withdraw, (1, actor)));
         if (which == 9) return (address(_adapter), abi.encodeCall(IPerpAdapter.bind, ()));
         if (which == 10) return (address(_token), abi.encodeCall(_token.mint, (actor, 1)));

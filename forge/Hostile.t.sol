@@ -6,6 +6,7 @@ import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/Reentrancy
 import {IERC7575} from "interfaces/IERC7575.sol";
 import {ILeveragedToken} from "interfaces/ILeveragedToken.sol";
 import {ILeveragedVault} from "interfaces/ILeveragedVault.sol";
+import {IInstantAdapter} from "interfaces/IInstantAdapter.sol";
 import {IPerpAdapter} from "interfaces/IPerpAdapter.sol";
 import {IVaultTerms} from "interfaces/IVaultTerms.sol";
 import {InstantVault} from "contracts/InstantVault.sol";
@@ -240,7 +241,7 @@ contract HostileAdapterTest is Rig {
         _evil.plan(address(token), abi.encodeCall(IERC20.transferFrom, (honest, evil, 1)));
         _evil.plan(address(asset), abi.encodeCall(IERC20.transferFrom, (honest, evil, 1)));
         _evil.plan(address(asset), abi.encodeCall(IERC20.transferFrom, (address(adapter), evil, 1)));
-        _evil.plan(address(adapter), abi.encodeCall(IPerpAdapter.adjust, (-1e18, 0, 0)));
+        _evil.plan(address(adapter), abi.encodeCall(IInstantAdapter.adjust, (-1e18, 0, 0)));
         _evil.plan(address(adapter), abi.encodeCall(IPerpAdapter.withdraw, (1e6, evil)));
         _evil.plan(address(adapter), abi.encodeCall(IPerpAdapter.bind, ()));
         _evil.plan(address(terms), abi.encodeCall(IVaultTerms.pause, (1 days)));

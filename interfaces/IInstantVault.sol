@@ -24,4 +24,8 @@ interface IInstantVault is ILeveragedVault, IERC7575 {
     function redeem(uint256 shares, address receiver, address owner, uint256 minAssets, uint256 deadline)
         external
         returns (uint256 assets);
+
+    /// @notice Trade back to the target when a trigger is due (E-5, E-6). Anyone; the keeper role alone in the first
+    /// `exclusive` seconds of a schedule. A late scheduled rebalance pays the caller a tip in shares.
+    function rebalance() external returns (Trigger trigger, int256 size);
 }

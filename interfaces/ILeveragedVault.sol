@@ -134,7 +134,7 @@ interface ILeveragedVault {
     function leverage() external view returns (int256);
     /// @notice All of the above in one call.
     function snapshot() external view returns (Snapshot memory);
-    /// @notice The trigger that a call of `rebalance()` by `caller` would act on now, or NONE.
+    /// @notice The trigger that a rebalance by `caller` would act on now, or NONE.
     function due(address caller) external view returns (Trigger);
     /// @notice The ledger brought up to now, with the nav that its lines explain (E-9).
     function attribution() external view returns (Attribution memory lines, uint256 nav_);
@@ -143,9 +143,6 @@ interface ILeveragedVault {
 
     /* ANYONE */
 
-    /// @notice Trade back to the target when a trigger is due (E-5, E-6). Anyone; the keeper role alone in the first
-    /// `exclusive` seconds of a schedule. A late scheduled rebalance pays the caller a tip in shares.
-    function rebalance() external returns (Trigger trigger, int256 size);
     /// @notice Book the management fee and the ledger up to now. Anyone; changes no claim but the fee's.
     function accrue() external;
     /// @notice Record that the vault is ruined, if it is (E-8). Anyone; never reverts for a vault that is not.

@@ -3,7 +3,8 @@ pragma solidity ^0.8.28;
 
 /// @title The one seam between a vault and a perpetual-futures venue.
 /// @notice An adapter owns the venue account of exactly one vault. Only that vault may change anything.
-/// @dev Units: sizes, prices and cash are WAD (1e18); `assets` are in the collateral's own decimals.
+/// @dev What all venues have in common. How a trade is made is in IInstantAdapter and IDelayedAdapter.
+/// Units: sizes, prices and cash are WAD (1e18); `assets` are in the collateral's own decimals.
 /// Read, do not track: neither side keeps a copy of the position.
 interface IPerpAdapter {
     /// @param size Position in base units, WAD, long > 0.
@@ -24,7 +25,6 @@ interface IPerpAdapter {
     }
 
     event Bound(address indexed vault);
-    event Adjusted(int256 size, int256 cash, uint256 fee);
 
     error OnlyVault(address caller, address vault);
     error AlreadyBound(address vault);
@@ -50,17 +50,9 @@ interface IPerpAdapter {
     /// @notice Highest |leverage| at which the venue lets a position be opened, WAD.
     function maxLeverage() external view returns (uint256);
 
-    /// @notice What `adjust(sizeDelta, ...)` would fill now, to the wei, without a price limit.
+    /// @notice What a trade of `sizeDelta` would fill at the venue's present state, to the wei, without a price limit.
     /// @dev Does not know the venue's margin, price-window and pause rules: the trade itself may still revert.
     function quote(int256 sizeDelta) external view returns (Fill memory);
-
-    /// @notice Put `assets` that the vault has just sent here into the account as margin and trade `sizeDelta`. Only the vault.
-    /// @dev May fill less than asked, when `worstPrice` or the venue's own price window stops it; never more, and never
-    /// through zero to the other side. The caller decides whether a partial fill is good enough.
-    /// @param sizeDelta Base units, WAD, buy > 0. Zero moves margin alone.
-    /// @param assets Collateral to add to the margin.
-    /// @param worstPrice Limit on the marginal price before fees, WAD; 0 for none.
-    function adjust(int256 sizeDelta, uint256 assets, uint256 worstPrice) external returns (Fill memory);
 
     /// @notice Pay `assets` of margin to `receiver`. Only the vault. Pays in full or reverts.
     function withdraw(uint256 assets, address receiver) external;

@@ -6,6 +6,7 @@ import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {IInstantAdapter} from "interfaces/IInstantAdapter.sol";
 import {IPerpAdapter} from "interfaces/IPerpAdapter.sol";
 import {
     IPerpAccountBalance,
@@ -23,7 +24,7 @@ import {PerpV2Pool} from "contracts/adapters/PerpV2Pool.sol";
 /// @custom:stop The vault's guardian stops what the vault sends here. The venue's owner can pause the market: trades then
 /// revert with the venue's reason. A market that the venue closes is settled by `quitMarket(adapter, baseToken)` there, open
 /// to anyone, and everything can be withdrawn.
-contract PerpV2Adapter is IPerpAdapter {
+contract PerpV2Adapter is IInstantAdapter {
     using PerpV2Pool for IUniswapV3Pool;
     using PerpV2Pool for PerpV2Pool.Market;
     using SafeCast for *;
@@ -112,7 +113,7 @@ contract PerpV2Adapter is IPerpAdapter {
         emit Bound({vault: msg.sender});
     }
 
-    /// @inheritdoc IPerpAdapter
+    /// @inheritdoc IInstantAdapter
     /// @dev Profit is no margin at this venue until it is realised. When it refuses a trade for that reason, a slice of the
     /// position is first closed and reopened. An increase without new margin is the fund's own, so its fill tells that cost
     /// as well. Whoever brings margin or reduces pays for the own trade only: `quote` holds, and `position` shows the cost.

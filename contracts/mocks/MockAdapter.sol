@@ -4,6 +4,7 @@ pragma solidity ^0.8.28;
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {IInstantAdapter} from "interfaces/IInstantAdapter.sol";
 import {IPerpAdapter} from "interfaces/IPerpAdapter.sol";
 import {LeverageMath, WAD} from "contracts/libraries/LeverageMath.sol";
 import {MockERC20} from "contracts/mocks/MockERC20.sol";
@@ -13,7 +14,7 @@ import {MockERC20} from "contracts/mocks/MockERC20.sol";
 /// value at `price`, pays profit in newly minted tokens. It can fail, fill in part, lie, liquidate and re-enter.
 /// @dev Warning: for tests only, anybody may set anything. There is nothing to stop: no owner, no pause.
 /// Rounds as a real venue does: a buyer pays up, a seller gets down, fees are up.
-contract MockAdapter is IPerpAdapter {
+contract MockAdapter is IInstantAdapter {
     using LeverageMath for int256;
     using SafeERC20 for IERC20;
 
@@ -84,7 +85,7 @@ contract MockAdapter is IPerpAdapter {
         emit Bound({vault: msg.sender});
     }
 
-    /// @inheritdoc IPerpAdapter
+    /// @inheritdoc IInstantAdapter
     function adjust(int256 sizeDelta, uint256 assets, uint256 worstPrice) external returns (Fill memory fill) {
         _requireVault();
         require(bytes(adjustFailure).length == 0, VenueFailed(adjustFailure));
