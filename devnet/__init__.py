@@ -11,8 +11,11 @@ from devnet.anvil import Anvil, AnvilError
 from devnet.perp_v2 import Market, PerpV2
 from devnet.perp_v2_build import MarketSpec
 from devnet.rpc import Contract, RevertError, Rpc, RpcError
+from devnet.synthetix import Synthetix
 
-VENUES = {"perp_v2": PerpV2}
+Venue = PerpV2 | Synthetix
+
+VENUES: dict[str, type[PerpV2] | type[Synthetix]] = {"perp_v2": PerpV2, "synthetix": Synthetix}
 
 __all__ = [
     "Anvil",
@@ -24,6 +27,8 @@ __all__ = [
     "RevertError",
     "Rpc",
     "RpcError",
+    "Synthetix",
+    "Venue",
     "forked",
     "start",
 ]
@@ -35,7 +40,7 @@ def start(
     *,
     anvil_options: dict[str, Any] | None = None,
     **build: Any,
-) -> tuple[Anvil, PerpV2]:
+) -> tuple[Anvil, Venue]:
     """Start a chain with a venue on it; `port` None takes a free one. Stop it with the chain's `stop()`."""
     anvil = Anvil.start(port, **(anvil_options or {}))
     try:
@@ -46,11 +51,11 @@ def start(
 
 
 @contextmanager
-def forked(venue: str = "perp_v2", *, frozen_clock: bool = True, **build: Any) -> Iterator[PerpV2]:
+def forked(venue: str = "perp_v2", *, frozen_clock: bool = True, **build: Any) -> Iterator[Venue]:
     """A venue on a fork, as an operator would rehearse: yields its handle, whose `rpc.url` is the fork's.
 
     What is forked is the chain behind FORK_RPC_URL, with the venue's addresses from the JSON file that
-    FORK_VENUE names (as `to_dict()`; `clearing_house` and each market's `base_token` are enough). Without
+    FORK_VENUE names (as `to_dict()`; see the venue's `connect` for those that are enough). Without
     them, or when `build` asks for a venue of its own kind, it is a fresh Anvil that holds one so built.
     """
     url = os.environ.get("FORK_RPC_URL")

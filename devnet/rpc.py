@@ -147,19 +147,24 @@ class Contract(str):
         values = decode(_types(self._functions[name, len(args)]["outputs"]), answer)
         return values[0] if len(values) == 1 else values
 
-    def send(self, name: str, *args: Any, sender: str) -> Receipt:
-        """Mine a call from `sender` and return its receipt."""
-        return self.rpc.send(sender, self, self.data(name, *args))
+    def send(self, name: str, *args: Any, sender: str, value: int = 0) -> Receipt:
+        """Mine a call from `sender` and return its receipt; `value` in wei."""
+        return self.rpc.send(sender, self, self.data(name, *args), value)
 
     def data(self, name: str, *args: Any) -> str:
         """Calldata of a call, in hex."""
-        types = _types(self._functions[name, len(args)]["inputs"])
-        return "0x" + (keccak(text=f"{name}({','.join(types)})")[:4] + encode(types, args)).hex()
+        function = self._functions[name, len(args)]
+        return "0x" + (selector(function) + encode(_types(function["inputs"]), args)).hex()
 
     @cached_property
     def _functions(self) -> dict[tuple[str, int], dict[str, Any]]:
         functions = (entry for entry in self.artifact.abi if entry["type"] == "function")
         return {(entry["name"], len(entry["inputs"])): entry for entry in functions}
+
+
+def selector(function: dict[str, Any]) -> bytes:
+    """The four bytes that call a function, given as its ABI's entry."""
+    return keccak(text=f"{function['name']}({','.join(_types(function['inputs']))})")[:4]
 
 
 def _types(fields: list[dict[str, Any]]) -> list[str]:

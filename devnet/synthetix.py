@@ -1,0 +1,368 @@
+"""Synthetix Perps V2 on a devnet: a handle that moves prices, plays the keeper and others, and funds traders.
+
+Units: prices, sizes and sUSD in WAD; seconds.
+"""
+
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from eth_abi import encode
+
+from devnet.artifacts import mock, mock_pyth, synthetix
+from devnet.perp_v2_build import OWNER, WAD
+from devnet.rpc import Contract, Receipt, RevertError, Rpc
+from devnet.synthetix_build import (
+    KEEPER,
+    MAKER,
+    MARKETS,
+    PYTH_FEE,
+    PYTH_VALID_TIME,
+    TAKER,
+    MarketSpec,
+    deploy_core,
+    deploy_market,
+    key,
+    market_artifact,
+)
+
+if TYPE_CHECKING:
+    from web3 import Web3
+
+WHALE = 10**9 * WAD  # sUSD that a played trader deposits when its margin runs low.
+FIRST_TRADE = 10_000 * WAD  # Notional of the two positions that a market is born with.
+POCKET_MONEY = 100 * WAD  # Wei that a funded account has at least.
+KEEPER_DELAY = 2  # Seconds from an order to its execution, at least.
+ANY_PRICE = 2**128 - 1
+PYTH_EXPONENT = -8
+PYTH_PRICE = "(int64,uint64,int32,uint256)"
+SUSPENSION = 1  # Any reason but zero.
+
+
+@dataclass(frozen=True)
+class Market:
+    name: str
+    market: Contract
+    aggregator: Contract
+    key: bytes
+    asset: bytes
+    feed_id: bytes
+
+
+class Position(NamedTuple):
+    id: int
+    last_funding_index: int
+    margin: int
+    last_price: int
+    size: int
+
+
+class Order(NamedTuple):
+    is_offchain: bool
+    size: int
+    worst_price: int
+    target_round: int
+    commit_deposit: int
+    keeper_deposit: int
+    executable_at: int
+    submitted_at: int
+    tracking_code: bytes
+
+
+class Synthetix:
+    """A Perps V2 deployment on an Anvil, own or forked. Make it with `build`, `connect` or `load`."""
+
+    decimals = 18
+    unit = WAD
+
+    def __init__(self, rpc: Rpc, markets: dict[str, str]):
+        def named(name: str, kind: str | None = None) -> Contract:
+            return Contract(rpc, synthetix(kind or name), self.resolver.call("getAddress", key(name)))
+
+        self.rpc = rpc
+        proxies = {name: Contract(rpc, market_artifact(), address) for name, address in markets.items()}
+        part = Contract(
+            rpc, synthetix("PerpsV2Market"), next(iter(proxies.values())).call("getAllTargets")[0]
+        )
+        self.resolver = Contract(rpc, synthetix("AddressResolver"), part.call("resolver"))
+        self.perps_settings = named("PerpsV2MarketSettings")
+        self.exchange_rate = named("PerpsV2ExchangeRate")
+        self.exchange_rates = named("ExchangeRates")
+        self.futures_market_manager = named("FuturesMarketManager")
+        self.system_status = named("SystemStatus")
+        self.circuit_breaker = named("CircuitBreaker")
+        self.issuer = named("Issuer")
+        synth = named("SynthsUSD", "MultiCollateralSynth")
+        self.settlement_token = Contract(rpc, synthetix("ProxyERC20"), synth.call("proxy"))
+        self.pyth = Contract(rpc, mock_pyth(), self.exchange_rate.call("offchainOracle"))
+        self.markets: dict[str, Market] = {}
+        for name, proxy in proxies.items():
+            asset = proxy.call("baseAsset")
+            aggregator = Contract(rpc, mock("MockAggregator"), self.exchange_rates.call("aggregators", asset))
+            feed_id = self.exchange_rate.call("offchainPriceFeedId", asset)
+            self.markets[name] = Market(name, proxy, aggregator, proxy.call("marketKey"), asset, feed_id)
+
+    @classmethod
+    def build(cls, url: str, *, markets: Iterable[str | MarketSpec] = ("ETH", "BTC")) -> "Synthetix":
+        """Deploy the venue, ready to trade, with two small opposite positions in each market."""
+        rpc = Rpc(url)
+        specs = [MARKETS[market] if isinstance(market, str) else market for market in markets]
+        core = deploy_core(rpc)
+        venue = cls(rpc, {spec.name: deploy_market(core, spec) for spec in specs})
+        for spec in specs:
+            size = FIRST_TRADE * WAD // spec.price
+            for trader, signed in ((MAKER, size), (TAKER, -size)):
+                venue.deposit(trader, spec.name, WHALE)
+                venue.submit(trader, spec.name, signed)
+        venue.warp(KEEPER_DELAY)
+        for spec in specs:
+            for trader in (MAKER, TAKER):
+                venue.execute(trader, spec.name)
+        return venue
+
+    @classmethod
+    def connect(cls, url: str, addresses: dict[str, Any], *, own_aggregator: bool = False) -> "Synthetix":
+        """Attach to a venue by `to_dict()`'s answer; each market's `market` is enough.
+
+        `own_aggregator` lays our settable price feed over each market's real one, and puts Pyth's mock in the
+        place of the real Pyth, on forks of public chains.
+        """
+        markets = {name: market["market"] for name, market in addresses["markets"].items()}
+        venue = cls(Rpc(url), markets)
+        if own_aggregator:
+            venue.take_over_pyth()
+            for name in venue.markets:
+                venue.take_over_aggregator(name)
+        return venue
+
+    @classmethod
+    def load(cls, url: str, path: Path | str) -> "Synthetix":
+        """Put a dumped venue onto the fresh Anvil at `url`."""
+        dump = json.loads(Path(path).read_text())
+        rpc = Rpc(url)
+        rpc("anvil_loadState", dump["state"])
+        rpc("evm_setNextBlockTimestamp", hex(dump["timestamp"] + 1))
+        rpc("evm_mine")
+        return cls.connect(url, dump["venue"])
+
+    def dump(self, path: Path | str) -> None:
+        """Write the chain and the venue's addresses to one file for `load`."""
+        state = {
+            "venue": self.to_dict(),
+            "timestamp": self.rpc.timestamp(),
+            "state": self.rpc("anvil_dumpState"),
+        }
+        Path(path).write_text(json.dumps(state))
+
+    def to_dict(self) -> dict[str, Any]:
+        """All addresses, ready for JSON."""
+        shared = (
+            "resolver perps_settings exchange_rate exchange_rates futures_market_manager system_status "
+            "circuit_breaker issuer pyth settlement_token"
+        ).split()
+        return {
+            **{name: str(getattr(self, name)) for name in shared},
+            "decimals": self.decimals,
+            "markets": {
+                name: {
+                    "market": str(market.market),
+                    "aggregator": str(market.aggregator),
+                    "feed_id": "0x" + market.feed_id.hex(),
+                }
+                for name, market in self.markets.items()
+            },
+        }
+
+    @cached_property
+    def web3(self) -> "Web3":
+        """A web3.py handle of the same chain."""
+        from web3 import Web3
+
+        return Web3(Web3.HTTPProvider(self.rpc.url))
+
+    # Prices
+
+    def index_price(self, market: str) -> int:
+        """What the oracle on chain says now, however old."""
+        aggregator = self.markets[market].aggregator
+        return aggregator.call("latestRoundData")[1] * 10 ** (18 - aggregator.call("decimals"))
+
+    def asset_price(self, market: str) -> int:
+        """What the venue values positions at: the index price, or nothing if it calls that invalid."""
+        return _valid(self.markets[market].market.call("assetPrice"))
+
+    def fill_price(self, market: str, size: int) -> int:
+        """What an order would pay at the index price, before its fee."""
+        return _valid(self.markets[market].market.call("fillPrice", size))
+
+    def set_price(self, market: str, price: int) -> None:
+        """Move the oracle on chain. Pyth's price comes with each execution."""
+        aggregator = self.markets[market].aggregator
+        aggregator.send("set", price // 10 ** (18 - aggregator.call("decimals")), sender=OWNER)
+
+    def move(self, market: str, price: int) -> int:
+        """Move the oracle, and let the venue accept a jump; return the seconds that took, which is none."""
+        self.set_price(market, price)
+        aggregator = self.markets[market].aggregator
+        if self.circuit_breaker.call("isInvalid", aggregator, price):
+            self._own(self.circuit_breaker, "resetLastValue", [aggregator], [price])
+        return 0
+
+    def freshen(self) -> None:
+        """Let all oracles repeat their prices, so that none is stale."""
+        for market in self.markets.values():
+            market.aggregator.send("set", market.aggregator.call("latestRoundData")[1], sender=OWNER)
+
+    def price_update(
+        self, market: str, price: int | None = None, publish_time: int | None = None
+    ) -> list[bytes]:
+        """Pyth's word for a price: by default the index price, now. It keeps the latest that it was told."""
+        price = self.index_price(market) if price is None else price
+        time = self.rpc.timestamp() if publish_time is None else publish_time
+        quote = (price // 10 ** (18 + PYTH_EXPONENT), 0, PYTH_EXPONENT, time)
+        feed = (self.markets[market].feed_id, quote, quote)
+        return [encode([f"(bytes32,{PYTH_PRICE},{PYTH_PRICE})"], [feed])]
+
+    # Traders
+
+    def fund(self, account: str, amount: int) -> None:
+        """Give an account sUSD, and ether for gas."""
+        ether = int(self.rpc("eth_getBalance", account, "latest"), 16)
+        self.rpc("anvil_setBalance", account, hex(max(ether, POCKET_MONEY)))
+        bridge = self.resolver.call("getAddress", key("SynthetixBridgeToBase"))
+        self.issuer.send("issueSynthsWithoutDebt", key("sUSD"), account, amount, sender=bridge)
+
+    def deposit(self, trader: str, market: str, amount: int) -> None:
+        """Fund a trader's margin in a market."""
+        self.fund(trader, amount)
+        self.markets[market].market.send("transferMargin", amount, sender=trader)
+
+    def submit(self, trader: str, market: str, size: int, worst_price: int | None = None) -> Receipt:
+        """Place an order to buy (positive) or sell a size, by default at any price."""
+        if worst_price is None:
+            worst_price = ANY_PRICE if size > 0 else 0
+        return self.markets[market].market.send(
+            "submitOffchainDelayedOrder", size, worst_price, sender=trader
+        )
+
+    def execute(
+        self,
+        account: str,
+        market: str,
+        *,
+        price: int | None = None,
+        publish_time: int | None = None,
+        keeper: str = KEEPER,
+    ) -> Receipt:
+        """Execute an account's order as a keeper; by default at the index price, now."""
+        update = self.price_update(market, price, publish_time)
+        return self.markets[market].market.send(
+            "executeOffchainDelayedOrder", account, update, sender=keeper, value=PYTH_FEE
+        )
+
+    def cancel(self, account: str, market: str, keeper: str = KEEPER) -> Receipt:
+        """Take back an account's order that nobody has executed in time."""
+        return self.markets[market].market.send("cancelOffchainDelayedOrder", account, sender=keeper)
+
+    def trade(self, trader: str, market: str, size: int) -> Receipt:
+        """Order, wait, and execute at the index price; return the receipt of the execution."""
+        self.submit(trader, market, size)
+        self.warp(KEEPER_DELAY)
+        return self.execute(trader, market)
+
+    def set_skew(self, market: str, skew: int) -> None:
+        """Let others trade until longs less shorts are `skew`; that takes two seconds."""
+        size = skew - self.markets[market].market.call("marketSkew")
+        if size == 0:
+            return
+        margin, _ = self.markets[market].market.call("remainingMargin", MAKER)
+        if margin < WHALE // 2:
+            self.deposit(MAKER, market, WHALE)
+        self.trade(MAKER, market, size)
+
+    def position(self, account: str, market: str) -> Position:
+        """What the venue has written down since the account's last action."""
+        return Position(*self.markets[market].market.call("positions", account))
+
+    def order(self, account: str, market: str) -> Order | None:
+        """An account's order that waits for a keeper."""
+        order = Order(*self.markets[market].market.call("delayedOrders", account))
+        return order if order.size else None
+
+    def liquidate(self, account: str, market: str) -> Receipt:
+        """Flag and liquidate a position as a keeper, and return the receipt of the liquidation."""
+        perp = self.markets[market].market
+        if not perp.call("isFlagged", account):
+            perp.send("flagPosition", account, sender=KEEPER)
+        try:
+            return perp.send("liquidatePosition", account, sender=KEEPER)
+        except RevertError:
+            # Too large for everybody's hands.
+            self._own(self.futures_market_manager, "addEndorsedAddresses", [KEEPER])
+            return perp.send("forceLiquidatePosition", account, sender=KEEPER)
+
+    def warp(self, seconds: int, *, fresh: bool = True) -> None:
+        """Let time pass and mine a block; then the oracles repeat their prices, unless they may go stale."""
+        self.rpc.warp(seconds)
+        if fresh:
+            self.freshen()
+
+    # The venue's owner
+
+    def set_keeper_fee(self, amount: int) -> None:
+        """Change what an order pays to who executes it."""
+        self._own(self.perps_settings, "setMinKeeperFee", amount)
+
+    def set_max_funding_velocity(self, market: str, velocity: int) -> None:
+        """Change how much the funding rate per day grows per day, at a skew of the whole scale."""
+        self.set_parameter(market, "maxFundingVelocity", velocity)
+
+    def set_skew_scale(self, market: str, scale: int) -> None:
+        """Change the skew that would double the price."""
+        self.set_parameter(market, "skewScale", scale)
+
+    def set_parameter(self, market: str, name: str, value: int | bytes) -> None:
+        """Change one of a market's parameters, by its name at the venue."""
+        setter = f"set{name[0].upper()}{name[1:]}"
+        self._own(self.perps_settings, setter, self.markets[market].key, value)
+
+    def pause_market(self, market: str) -> None:
+        """Stop everything in a market, until it is resumed."""
+        self._switch("suspendFuturesMarket", self.markets[market].key, SUSPENSION)
+
+    def resume_market(self, market: str) -> None:
+        """Let a market go on."""
+        self._switch("resumeFuturesMarket", self.markets[market].key)
+
+    def take_over_aggregator(self, market: str) -> None:
+        """Lay our settable price feed over the market's real one, with the same answer."""
+        aggregator = self.markets[market].aggregator
+        decimals, answer = aggregator.call("decimals"), aggregator.call("latestRoundData")[1]
+        twin = Contract.deploy(self.rpc, OWNER, mock("MockAggregator"), decimals, answer)
+        self.rpc("anvil_setCode", aggregator, self.rpc("eth_getCode", twin, "latest"))
+        aggregator.send("set", answer, sender=OWNER)
+
+    def take_over_pyth(self) -> None:
+        """Put Pyth's mock in the place of the real Pyth."""
+        self.pyth = Contract.deploy(self.rpc, OWNER, mock_pyth(), PYTH_VALID_TIME, PYTH_FEE)
+        self._own(self.exchange_rate, "setOffchainOracle", self.pyth)
+
+    # Internals
+
+    def _switch(self, function: str, *args: object) -> None:
+        owner = self.system_status.call("owner")
+        self._own(self.system_status, "updateAccessControl", key("Futures"), owner, True, True)
+        self._own(self.system_status, function, *args)
+
+    def _own(self, contract: Contract, function: str, *args: object) -> None:
+        contract.send(function, *args, sender=contract.call("owner"))
+
+
+def _valid(answer: tuple[int, bool]) -> int:
+    value, is_invalid = answer
+    if is_invalid:
+        raise ValueError("the venue calls its price invalid")
+    return value
