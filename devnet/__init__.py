@@ -12,10 +12,9 @@ from devnet.perp_v2 import Market, PerpV2
 from devnet.perp_v2_build import MarketSpec
 from devnet.rpc import Contract, RevertError, Rpc, RpcError
 from devnet.synthetix import Synthetix
+from devnet.venue import Venue
 
-Venue = PerpV2 | Synthetix
-
-VENUES: dict[str, type[PerpV2] | type[Synthetix]] = {"perp_v2": PerpV2, "synthetix": Synthetix}
+VENUES: dict[str, type[Venue]] = {"perp_v2": PerpV2, "synthetix": Synthetix}
 
 __all__ = [
     "Anvil",

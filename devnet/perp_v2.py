@@ -3,24 +3,18 @@
 Units: prices, sizes, virtual money and ratios in WAD; settlement amounts in the token's base units; seconds.
 """
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from devnet.artifacts import mock, published
 from devnet.perp_v2_build import (
     ARBITRAGEUR,
     ATTACKER,
     LIQUIDATOR,
-    MAKER,
     MARK_INTERVAL,
     MARKETS,
     MAX_UINT256,
-    OWNER,
-    WAD,
     MarketSpec,
     add_liquidity,
     deploy_core,
@@ -30,16 +24,13 @@ from devnet.perp_v2_build import (
     venue_ratio,
 )
 from devnet.rpc import Contract, Receipt, RevertError, Rpc
-
-if TYPE_CHECKING:
-    from web3 import Web3
+from devnet.venue import MAKER, OWNER, WAD, Venue
 
 Order = tuple[str, bool, bool, int, int, int, int, bytes]
 
 WHALE = 10**12  # Whole settlement tokens that a played trader deposits when its margin ends.
 ENDLESS = 10**36  # An exact input that only the price limit stops.
 TICK_WINDOW = 15  # Seconds after which the venue measures the allowed price move anew.
-POCKET_MONEY = 100 * WAD  # Wei that a funded account has at least.
 NO_REFERRAL = bytes(32)
 NOTHING_TO_TRADE = "CH_F0S"  # The price limit is nearer than one wei.
 HEALED_BY_TIME = (
@@ -57,7 +48,7 @@ class Market:
     price_feed: Contract
 
 
-class PerpV2:
+class PerpV2(Venue):
     """A Perp v2 deployment on an Anvil, own or forked. Make it with `build`, `connect` or `load`."""
 
     def __init__(self, rpc: Rpc, clearing_house: str, base_tokens: dict[str, str]):
@@ -127,25 +118,6 @@ class PerpV2:
                 perp.take_over_aggregator(name)
         return perp
 
-    @classmethod
-    def load(cls, url: str, path: Path | str) -> "PerpV2":
-        """Put a dumped venue onto the fresh Anvil at `url`."""
-        dump = json.loads(Path(path).read_text())
-        rpc = Rpc(url)
-        rpc("anvil_loadState", dump["state"])
-        rpc("evm_setNextBlockTimestamp", hex(dump["timestamp"] + 1))
-        rpc("evm_mine")
-        return cls.connect(url, dump["venue"])
-
-    def dump(self, path: Path | str) -> None:
-        """Write the chain and the venue's addresses to one file for `load`."""
-        state = {
-            "venue": self.to_dict(),
-            "timestamp": self.rpc.timestamp(),
-            "state": self.rpc("anvil_dumpState"),
-        }
-        Path(path).write_text(json.dumps(state))
-
     def to_dict(self) -> dict[str, Any]:
         """All addresses, ready for JSON."""
         shared = (
@@ -161,13 +133,6 @@ class PerpV2:
                 for name, market in self.markets.items()
             },
         }
-
-    @cached_property
-    def web3(self) -> "Web3":
-        """A web3.py handle of the same chain."""
-        from web3 import Web3
-
-        return Web3(Web3.HTTPProvider(self.rpc.url))
 
     # Prices
 
@@ -234,8 +199,7 @@ class PerpV2:
 
     def fund(self, account: str, amount: int) -> None:
         """Give an account settlement tokens, and ether for gas."""
-        ether = int(self.rpc("eth_getBalance", account, "latest"), 16)
-        self.rpc("anvil_setBalance", account, hex(max(ether, POCKET_MONEY)))
+        self._give_pocket_money(account)
         try:
             self.settlement_token.send("mint", account, amount, sender=OWNER)
         except RevertError:
@@ -302,14 +266,6 @@ class PerpV2:
         """Settle a paused market at a price; then anybody may call `quitMarket` for a trader."""
         self._own(self.markets[market].base_token, "close", price)
 
-    def take_over_aggregator(self, market: str) -> None:
-        """Lay our settable price feed over the market's real one, with the same answer."""
-        aggregator = self.markets[market].aggregator
-        decimals, answer = aggregator.call("decimals"), aggregator.call("latestRoundData")[1]
-        twin = Contract.deploy(self.rpc, ARBITRAGEUR, mock("MockAggregator"), decimals, answer)
-        self.rpc("anvil_setCode", aggregator, self.rpc("eth_getCode", twin, "latest"))
-        aggregator.send("set", answer, sender=ARBITRAGEUR)
-
     # Internals
 
     def _sqrt_price(self, market: str) -> int:
@@ -332,6 +288,3 @@ class PerpV2:
                 raise
         self.deposit(trader, WHALE * self.unit)
         return self.clearing_house.send(function, *args, sender=trader)
-
-    def _own(self, contract: Contract, function: str, *args: object) -> None:
-        contract.send(function, *args, sender=contract.call("owner"))

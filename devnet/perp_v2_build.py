@@ -3,12 +3,10 @@
 from dataclasses import dataclass
 from math import isqrt, log
 
-from eth_utils import keccak, to_checksum_address
-
 from devnet.artifacts import mock, published
 from devnet.rpc import Contract, Rpc
+from devnet.venue import MAKER, OWNER, WAD, actor
 
-WAD = 10**18
 MAX_UINT256 = 2**256 - 1
 POOL_FEE = 3000  # The Uniswap tier, of 1e6. Traders pay the exchange fee instead.
 TICK_SPACING = 60
@@ -19,14 +17,7 @@ MARK_INTERVAL = 1800  # Seconds of pool history that the venue's mark price read
 INSTANT_MARK_INTERVAL = 1  # Seconds. Below 10 the venue reads the spot price.
 
 
-def actor(name: str) -> str:
-    """The address of a played account. Nobody has its key: the chain lets us act as it."""
-    return to_checksum_address(keccak(text=f"devnet {name}")[-20:])
-
-
-OWNER, MAKER, ARBITRAGEUR, ATTACKER, LIQUIDATOR = map(
-    actor, ("owner", "maker", "arbitrageur", "attacker", "liquidator")
-)
+ARBITRAGEUR, ATTACKER, LIQUIDATOR = map(actor, ("arbitrageur", "attacker", "liquidator"))
 
 
 @dataclass(frozen=True)
