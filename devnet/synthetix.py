@@ -3,21 +3,17 @@
 Units: prices, sizes and sUSD in WAD; seconds.
 """
 
-import json
 from collections.abc import Iterable
 from dataclasses import dataclass
-from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 from eth_abi import encode
 
 from devnet.artifacts import mock, mock_pyth, synthetix
-from devnet.perp_v2_build import OWNER, WAD
 from devnet.rpc import Contract, Receipt, RevertError, Rpc
 from devnet.synthetix_build import (
     KEEPER,
-    MAKER,
     MARKETS,
     PYTH_FEE,
     PYTH_VALID_TIME,
@@ -28,18 +24,15 @@ from devnet.synthetix_build import (
     key,
     market_artifact,
 )
-
-if TYPE_CHECKING:
-    from web3 import Web3
+from devnet.venue import MAKER, OWNER, WAD, Venue
 
 WHALE = 10**9 * WAD  # sUSD that a played trader deposits when its margin runs low.
 FIRST_TRADE = 10_000 * WAD  # Notional of the two positions that a market is born with.
-POCKET_MONEY = 100 * WAD  # Wei that a funded account has at least.
-KEEPER_DELAY = 2  # Seconds from an order to its execution, at least.
 ANY_PRICE = 2**128 - 1
-PYTH_EXPONENT = -8
+PYTH_DECIMALS = 8
 PYTH_PRICE = "(int64,uint64,int32,uint256)"
 SUSPENSION = 1  # Any reason but zero.
+TOO_LARGE_TO_LIQUIDATE = ("price impact of liquidation exceeded", "instantaneous P/D exceeded")
 
 
 @dataclass(frozen=True)
@@ -72,7 +65,7 @@ class Order(NamedTuple):
     tracking_code: bytes
 
 
-class Synthetix:
+class Synthetix(Venue):
     """A Perps V2 deployment on an Anvil, own or forked. Make it with `build`, `connect` or `load`."""
 
     decimals = 18
@@ -84,10 +77,9 @@ class Synthetix:
 
         self.rpc = rpc
         proxies = {name: Contract(rpc, market_artifact(), address) for name, address in markets.items()}
-        part = Contract(
-            rpc, synthetix("PerpsV2Market"), next(iter(proxies.values())).call("getAllTargets")[0]
-        )
-        self.resolver = Contract(rpc, synthetix("AddressResolver"), part.call("resolver"))
+        parts = next(iter(proxies.values())).call("getAllTargets")
+        resolver = Contract(rpc, synthetix("PerpsV2Market"), parts[0]).call("resolver")
+        self.resolver = Contract(rpc, synthetix("AddressResolver"), resolver)
         self.perps_settings = named("PerpsV2MarketSettings")
         self.exchange_rate = named("PerpsV2ExchangeRate")
         self.exchange_rates = named("ExchangeRates")
@@ -117,7 +109,7 @@ class Synthetix:
             for trader, signed in ((MAKER, size), (TAKER, -size)):
                 venue.deposit(trader, spec.name, WHALE)
                 venue.submit(trader, spec.name, signed)
-        venue.warp(KEEPER_DELAY)
+        venue.warp(max(map(venue.delay, venue.markets)))
         for spec in specs:
             for trader in (MAKER, TAKER):
                 venue.execute(trader, spec.name)
@@ -140,22 +132,10 @@ class Synthetix:
 
     @classmethod
     def load(cls, url: str, path: Path | str) -> "Synthetix":
-        """Put a dumped venue onto the fresh Anvil at `url`."""
-        dump = json.loads(Path(path).read_text())
-        rpc = Rpc(url)
-        rpc("anvil_loadState", dump["state"])
-        rpc("evm_setNextBlockTimestamp", hex(dump["timestamp"] + 1))
-        rpc("evm_mine")
-        return cls.connect(url, dump["venue"])
-
-    def dump(self, path: Path | str) -> None:
-        """Write the chain and the venue's addresses to one file for `load`."""
-        state = {
-            "venue": self.to_dict(),
-            "timestamp": self.rpc.timestamp(),
-            "state": self.rpc("anvil_dumpState"),
-        }
-        Path(path).write_text(json.dumps(state))
+        """Put a dumped venue onto the fresh Anvil at `url`, with prices that are fresh by its clock."""
+        venue = super().load(url, path)
+        venue.freshen()
+        return venue
 
     def to_dict(self) -> dict[str, Any]:
         """All addresses, ready for JSON."""
@@ -175,13 +155,6 @@ class Synthetix:
                 for name, market in self.markets.items()
             },
         }
-
-    @cached_property
-    def web3(self) -> "Web3":
-        """A web3.py handle of the same chain."""
-        from web3 import Web3
-
-        return Web3(Web3.HTTPProvider(self.rpc.url))
 
     # Prices
 
@@ -219,19 +192,25 @@ class Synthetix:
     def price_update(
         self, market: str, price: int | None = None, publish_time: int | None = None
     ) -> list[bytes]:
-        """Pyth's word for a price: by default the index price, now. It keeps the latest that it was told."""
+        """Pyth's word for a price, to go with an execution: by default the index price, now.
+
+        Pyth keeps the latest price that it was told, so two different ones never share a second by default.
+        """
+        feed = self.markets[market]
         price = self.index_price(market) if price is None else price
-        time = self.rpc.timestamp() if publish_time is None else publish_time
-        quote = (price // 10 ** (18 + PYTH_EXPONENT), 0, PYTH_EXPONENT, time)
-        feed = (self.markets[market].feed_id, quote, quote)
-        return [encode([f"(bytes32,{PYTH_PRICE},{PYTH_PRICE})"], [feed])]
+        if publish_time is None:
+            publish_time = self.rpc.timestamp()
+            told, told_at = self._told(market)
+            if told != price and told_at >= publish_time:
+                publish_time = told_at + 1
+        quote = (price // 10 ** (18 - PYTH_DECIMALS), 0, -PYTH_DECIMALS, publish_time)
+        return [encode([f"(bytes32,{PYTH_PRICE},{PYTH_PRICE})"], [(feed.feed_id, quote, quote)])]
 
     # Traders
 
     def fund(self, account: str, amount: int) -> None:
         """Give an account sUSD, and ether for gas."""
-        ether = int(self.rpc("eth_getBalance", account, "latest"), 16)
-        self.rpc("anvil_setBalance", account, hex(max(ether, POCKET_MONEY)))
+        self._give_pocket_money(account)
         bridge = self.resolver.call("getAddress", key("SynthetixBridgeToBase"))
         self.issuer.send("issueSynthsWithoutDebt", key("sUSD"), account, amount, sender=bridge)
 
@@ -263,6 +242,10 @@ class Synthetix:
             "executeOffchainDelayedOrder", account, update, sender=keeper, value=PYTH_FEE
         )
 
+    def delay(self, market: str) -> int:
+        """Seconds from an order to its execution, at least."""
+        return self.perps_settings.call("offchainDelayedOrderMinAge", self.markets[market].key) + 1
+
     def cancel(self, account: str, market: str, keeper: str = KEEPER) -> Receipt:
         """Take back an account's order that nobody has executed in time."""
         return self.markets[market].market.send("cancelOffchainDelayedOrder", account, sender=keeper)
@@ -270,11 +253,11 @@ class Synthetix:
     def trade(self, trader: str, market: str, size: int) -> Receipt:
         """Order, wait, and execute at the index price; return the receipt of the execution."""
         self.submit(trader, market, size)
-        self.warp(KEEPER_DELAY)
+        self.warp(self.delay(market))
         return self.execute(trader, market)
 
     def set_skew(self, market: str, skew: int) -> None:
-        """Let others trade until longs less shorts are `skew`; that takes two seconds."""
+        """Let others trade until longs less shorts are `skew`; that takes the time of a trade."""
         size = skew - self.markets[market].market.call("marketSkew")
         if size == 0:
             return
@@ -299,8 +282,9 @@ class Synthetix:
             perp.send("flagPosition", account, sender=KEEPER)
         try:
             return perp.send("liquidatePosition", account, sender=KEEPER)
-        except RevertError:
-            # Too large for everybody's hands.
+        except RevertError as revert:
+            if str(revert) not in TOO_LARGE_TO_LIQUIDATE:
+                raise
             self._own(self.futures_market_manager, "addEndorsedAddresses", [KEEPER])
             return perp.send("forceLiquidatePosition", account, sender=KEEPER)
 
@@ -330,20 +314,12 @@ class Synthetix:
         self._own(self.perps_settings, setter, self.markets[market].key, value)
 
     def pause_market(self, market: str) -> None:
-        """Stop everything in a market, until it is resumed."""
+        """Stop all actions in a market, withdrawals too, until it is resumed."""
         self._switch("suspendFuturesMarket", self.markets[market].key, SUSPENSION)
 
     def resume_market(self, market: str) -> None:
         """Let a market go on."""
         self._switch("resumeFuturesMarket", self.markets[market].key)
-
-    def take_over_aggregator(self, market: str) -> None:
-        """Lay our settable price feed over the market's real one, with the same answer."""
-        aggregator = self.markets[market].aggregator
-        decimals, answer = aggregator.call("decimals"), aggregator.call("latestRoundData")[1]
-        twin = Contract.deploy(self.rpc, OWNER, mock("MockAggregator"), decimals, answer)
-        self.rpc("anvil_setCode", aggregator, self.rpc("eth_getCode", twin, "latest"))
-        aggregator.send("set", answer, sender=OWNER)
 
     def take_over_pyth(self) -> None:
         """Put Pyth's mock in the place of the real Pyth."""
@@ -352,13 +328,17 @@ class Synthetix:
 
     # Internals
 
+    def _told(self, market: str) -> tuple[int, int]:
+        """What Pyth was told last, and of when."""
+        try:
+            return self.exchange_rate.call("resolveAndGetLatestPrice", self.markets[market].asset)
+        except RevertError:
+            return 0, 0
+
     def _switch(self, function: str, *args: object) -> None:
         owner = self.system_status.call("owner")
         self._own(self.system_status, "updateAccessControl", key("Futures"), owner, True, True)
         self._own(self.system_status, function, *args)
-
-    def _own(self, contract: Contract, function: str, *args: object) -> None:
-        contract.send(function, *args, sender=contract.call("owner"))
 
 
 def _valid(answer: tuple[int, bool]) -> int:

@@ -8,8 +8,8 @@ from itertools import chain
 from typing import Any
 
 from devnet.artifacts import Artifact, linked, mock, mock_pyth, synthetix, synthetix_file
-from devnet.perp_v2_build import OWNER, WAD, actor
 from devnet.rpc import Contract, Rpc, selector
+from devnet.venue import OWNER, WAD, actor
 
 ZERO_ADDRESS = "0x" + "00" * 20
 AGGREGATOR_DECIMALS = 8
@@ -23,7 +23,7 @@ MAX_KEEPER_FEE = 100 * WAD
 LIQUIDATION_FEE_RATIO = WAD // 5000
 KEEPER_LIQUIDATION_FEE = 2 * WAD
 
-KEEPER, MAKER, TAKER, BRIDGE = map(actor, ("keeper", "maker", "taker", "bridge"))
+KEEPER, TAKER, BRIDGE = map(actor, ("keeper", "taker", "bridge"))
 
 LIBRARIES = ("SafeDecimalMath", "SystemSettingsLib", "ExchangeSettlementLib")
 # Asked for by name, and never called by a perps market.
@@ -61,12 +61,25 @@ class MarketSpec:
     parameters: Mapping[str, int] = field(default_factory=dict)
 
     @property
-    def asset(self) -> bytes:
-        return key(f"s{self.name}")
+    def published(self) -> Mapping[str, str]:
+        """The market as the package describes it."""
+        markets = synthetix_file("perpsv2-markets")
+        return next(market for market in markets if market["marketKey"] == f"s{self.name}PERP")
 
     @property
     def key(self) -> bytes:
-        return key(f"s{self.name}PERP")
+        return key(self.published["marketKey"])
+
+    @property
+    def asset(self) -> bytes:
+        return key(self.published["asset"])
+
+    @property
+    def feed_id(self) -> bytes:
+        """Pyth's name for the asset."""
+        feeds = synthetix_file("offchain-feeds")
+        found = next(feed["feedId"] for feed in feeds if feed["asset"] == self.published["asset"])
+        return bytes.fromhex(found[2:])
 
 
 MARKETS = {spec.name: spec for spec in (MarketSpec("ETH", 2_000 * WAD), MarketSpec("BTC", 40_000 * WAD))}
@@ -170,7 +183,7 @@ def deploy_market(core: Core, spec: MarketSpec) -> Contract:
     answer = spec.price // 10 ** (18 - AGGREGATOR_DECIMALS)
     aggregator = Contract.deploy(core.rpc, OWNER, mock("MockAggregator"), AGGREGATOR_DECIMALS, answer)
     do(core.exchange_rates, "addAggregator", spec.asset, aggregator)
-    do(core.exchange_rate, "setOffchainPriceFeedId", spec.asset, feed_id(spec.asset))
+    do(core.exchange_rate, "setOffchainPriceFeedId", spec.asset, spec.feed_id)
 
     proxy = new("ProxyPerpsV2", OWNER)
     state = new("PerpsV2MarketState", OWNER, [], spec.asset, spec.key, ZERO_ADDRESS)
@@ -201,23 +214,15 @@ def market_artifact() -> Artifact:
     return Artifact("PerpsV2Market", list(unique.values()), "0x")
 
 
-def feed_id(asset: bytes) -> bytes:
-    """Pyth's name for an asset."""
-    feeds = synthetix_file("offchain-feeds")
-    return next(bytes.fromhex(feed["feedId"][2:]) for feed in feeds if key(feed["asset"]) == asset)
-
-
 def _parameters(settings: Contract, spec: MarketSpec) -> list[int | bytes]:
     """A market's parameters in the order in which the venue wants them."""
-    markets = synthetix_file("perpsv2-markets")
-    published = next(market for market in markets if key(market["marketKey"]) == spec.key)
 
     def value(name: str) -> int | bytes:
         if name in spec.parameters:
             return spec.parameters[name]
         if name == "offchainMarketKey":
-            return key(published[name])
-        return int(Decimal(published[name]) * (1 if name in WHOLE else WAD))
+            return key(spec.published[name])
+        return int(Decimal(spec.published[name]) * (1 if name in WHOLE else WAD))
 
     setter = next(entry for entry in settings.artifact.abi if entry.get("name") == "setParameters")
     return [value(component["name"]) for component in setter["inputs"][1]["components"]]
