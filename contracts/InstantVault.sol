@@ -38,9 +38,35 @@ contract InstantVault is LeveragedVault, IInstantVault {
     /// @dev Rounds that `withdraw` may take to find its shares; two or three are usual.
     uint256 private constant MAX_ROUNDS = 12;
 
-    constructor(Config memory config) LeveragedVault(config) {}
+    constructor(Config memory config) LeveragedVault(config, address(0)) {}
 
     /* VIEWS */
+
+    /// @inheritdoc IERC7575
+    function asset() external view returns (address) {
+        return _asset;
+    }
+
+    /// @inheritdoc IERC7575
+    function share() external view returns (address) {
+        return address(token);
+    }
+
+    /// @inheritdoc IERC7575
+    function totalAssets() external view nonReentrantView returns (uint256) {
+        return _held(_now());
+    }
+
+    /// @inheritdoc IERC7575
+    function convertToShares(uint256 assets) external view nonReentrantView returns (uint256) {
+        State memory s = _now();
+        return LeverageMath.toSharesDown(assets * _scale, s.equity, s.supply);
+    }
+
+    /// @inheritdoc IERC7575
+    function convertToAssets(uint256 shares) external view nonReentrantView returns (uint256) {
+        return shares * _nav(_now()) / WAD / _scale;
+    }
 
     /// @notice ERC-165: ERC-7575 vaults answer 0x2f0a18c5.
     function supportsInterface(bytes4 id) external pure returns (bool) {
@@ -246,7 +272,7 @@ contract InstantVault is LeveragedVault, IInstantVault {
         emit Withdraw({sender: msg.sender, receiver: receiver, owner: owner, assets: assets, shares: shares});
         if (paid > 0) {
             adapter.withdraw(paid, address(this));
-            IERC20(_asset).safeTransfer(receiver, assets);
+            _pay(receiver, assets);
         }
         return (assets, shares);
     }

@@ -10,10 +10,15 @@ import {ILeveragedToken} from "interfaces/ILeveragedToken.sol";
 /// @custom:stop Cannot be stopped. Its vault's guardian can stop new mints for a limited time.
 contract LeveragedToken is ERC20, ERC20Permit, ILeveragedToken {
     address private immutable _vault;
+    address private immutable _entry;
     address private immutable _asset;
 
-    constructor(string memory name_, string memory symbol_, address asset_) ERC20(name_, symbol_) ERC20Permit(name_) {
+    constructor(string memory name_, string memory symbol_, address asset_, address entry_)
+        ERC20(name_, symbol_)
+        ERC20Permit(name_)
+    {
         _vault = msg.sender;
+        _entry = entry_;
         _asset = asset_;
     }
 
@@ -27,9 +32,9 @@ contract LeveragedToken is ERC20, ERC20Permit, ILeveragedToken {
         return _vault;
     }
 
-    /// @notice ERC-7575: the vault that takes `asset`, or zero.
+    /// @notice ERC-7575: where `asset` buys shares, or zero.
     function vault(address asset) external view returns (address) {
-        return asset == _asset ? _vault : address(0);
+        return asset == _asset ? _entry : address(0);
     }
 
     /// @inheritdoc IERC20Permit
@@ -40,6 +45,13 @@ contract LeveragedToken is ERC20, ERC20Permit, ILeveragedToken {
     /// @inheritdoc ILeveragedToken
     function mint(address to, uint256 shares) external onlyVault {
         _mint(to, shares);
+    }
+
+    /// @inheritdoc ILeveragedToken
+    function pull(address spender, address from, uint256 shares) external {
+        require(msg.sender == _entry, OnlyVault(msg.sender, _entry));
+        if (spender != from) _spendAllowance(from, spender, shares);
+        _transfer(from, _entry, shares);
     }
 
     /// @inheritdoc ILeveragedToken

@@ -7,7 +7,6 @@ import {SafeERC20} from "@openzeppelin/contracts/token/ERC20/utils/SafeERC20.sol
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
-import {IERC7575} from "interfaces/IERC7575.sol";
 import {ILeveragedToken} from "interfaces/ILeveragedToken.sol";
 import {ILeveragedVault} from "interfaces/ILeveragedVault.sol";
 import {IPerpAdapter} from "interfaces/IPerpAdapter.sol";
@@ -24,7 +23,7 @@ import {VaultTerms} from "contracts/VaultTerms.sol";
 /// venue's fill must be known before the rest can be written, the call stands earlier, under the reentrancy guard.
 /// @custom:stop Through its terms: the guardian stops mints and leverage-increasing trades for at most MAX_PAUSE, once until the timelock
 /// rearms. Burns and de-leveraging cannot be stopped.
-abstract contract LeveragedVault is ILeveragedVault, IERC7575, ReentrancyGuardTransient {
+abstract contract LeveragedVault is ILeveragedVault, ReentrancyGuardTransient {
     using LeverageMath for int256;
     using RebalancePolicy for IVaultTerms.Policy;
     using SafeCast for uint256;
@@ -91,7 +90,8 @@ abstract contract LeveragedVault is ILeveragedVault, IERC7575, ReentrancyGuardTr
     Mark internal _mark;
     Attribution internal _attribution;
 
-    constructor(Config memory config) {
+    /// @param entry Where shares are issued and taken back, for the token's ERC-7575 way back; zero for the vault itself.
+    constructor(Config memory config, address entry) {
         uint256 gearing = uint256(config.target.abs());
         require(gearing >= WAD && gearing <= 5 * WAD, TargetOutOfRange(config.target));
         adapter = IPerpAdapter(config.adapter);
@@ -101,7 +101,7 @@ abstract contract LeveragedVault is ILeveragedVault, IERC7575, ReentrancyGuardTr
         uint256 decimals = IERC20Metadata(_asset).decimals();
         require(decimals <= 18, UnsupportedDecimals(decimals, 18));
         _scale = 10 ** (18 - decimals);
-        token = new LeveragedToken(config.name, config.symbol, _asset);
+        token = new LeveragedToken(config.name, config.symbol, _asset, entry == address(0) ? address(this) : entry);
         terms = new VaultTerms(
             config.authority, gearing, adapter.maxLeverage(), config.treasury, config.policy, config.fees, config.caps
         );
@@ -174,32 +174,6 @@ abstract contract LeveragedVault is ILeveragedVault, IERC7575, ReentrancyGuardTr
         return (lines, _nav(s));
     }
 
-    /// @inheritdoc IERC7575
-    function asset() external view returns (address) {
-        return _asset;
-    }
-
-    /// @inheritdoc IERC7575
-    function share() external view returns (address) {
-        return address(token);
-    }
-
-    /// @inheritdoc IERC7575
-    function totalAssets() external view nonReentrantView returns (uint256) {
-        return _held(_now());
-    }
-
-    /// @inheritdoc IERC7575
-    function convertToShares(uint256 assets) external view nonReentrantView returns (uint256) {
-        State memory s = _now();
-        return LeverageMath.toSharesDown(assets * _scale, s.equity, s.supply);
-    }
-
-    /// @inheritdoc IERC7575
-    function convertToAssets(uint256 shares) external view nonReentrantView returns (uint256) {
-        return shares * _nav(_now()) / WAD / _scale;
-    }
-
     /* ANYONE */
 
     /// @inheritdoc ILeveragedVault
@@ -228,7 +202,7 @@ abstract contract LeveragedVault is ILeveragedVault, IERC7575, ReentrancyGuardTr
         feesOwed = 0;
         address treasury = terms.treasury();
         emit FeesCollected({treasury: treasury, assets: assets});
-        IERC20(_asset).safeTransfer(treasury, assets);
+        _pay(treasury, assets);
     }
 
     /* LEDGER */
@@ -311,6 +285,11 @@ abstract contract LeveragedVault is ILeveragedVault, IERC7575, ReentrancyGuardTr
 
     /* INTERNALS */
 
+    /// @dev Collateral that lies here goes to `receiver`.
+    function _pay(address receiver, uint256 assets) internal virtual {
+        IERC20(_asset).safeTransfer(receiver, assets);
+    }
+
     function _now() internal view returns (State memory s) {
         (s,,) = _project(_position(), oracle.price());
     }
@@ -342,7 +321,7 @@ abstract contract LeveragedVault is ILeveragedVault, IERC7575, ReentrancyGuardTr
     /// @dev E-7: whether anything may come in, and how many assets: today, and before equity meets its cap. Leverage
     /// beyond the band must be brought back first, which anyone may do.
     function _requireOpen(State memory s) internal view returns (uint256 today, uint256 beforeCap) {
-        (uint256 bandMax, uint256 dailyCap, uint256 totalCap, uint256 pausedUntil) = terms.limits();
+        (uint256 bandMax,, uint256 dailyCap, uint256 totalCap, uint256 pausedUntil) = terms.limits();
         require(block.timestamp >= pausedUntil, MintsPaused(pausedUntil));
         require(!_status.isRuined, VaultRuined());
         if (s.supply > 0) {

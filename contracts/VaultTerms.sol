@@ -84,8 +84,8 @@ contract VaultTerms is AccessManaged, IVaultTerms {
     }
 
     /// @inheritdoc IVaultTerms
-    function limits() external view returns (uint256, uint256, uint256, uint256) {
-        return (_policy.bandMax, _caps.daily, _caps.total, _pausedUntil);
+    function limits() external view returns (uint256, uint256, uint256, uint256, uint256) {
+        return (_policy.bandMax, _policy.minNotional, _caps.daily, _caps.total, _pausedUntil);
     }
 
     /* GUARDIAN */

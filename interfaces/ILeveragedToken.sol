@@ -16,6 +16,10 @@ interface ILeveragedToken is IERC20Metadata, IERC20Permit, IERC7575Share {
     /// @notice Create shares. Only the vault.
     function mint(address to, uint256 shares) external;
 
+    /// @notice Move shares of `from` to where shares are taken back, spending the allowance of `spender` when it is somebody
+    /// else. Only that contract: the vault, or its request queue.
+    function pull(address spender, address from, uint256 shares) external;
+
     /// @notice Destroy shares of `from`, spending the allowance of `spender` when it is somebody else. Only the vault.
     function burn(address spender, address from, uint256 shares) external;
 }

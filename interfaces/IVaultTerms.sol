@@ -87,7 +87,10 @@ interface IVaultTerms {
         view
         returns (uint256 mintFee, uint256 burnFee, uint256 managementIntegral, address treasury_);
     /// @notice What every entry needs.
-    function limits() external view returns (uint256 bandMax, uint256 dailyCap, uint256 totalCap, uint256 pausedUntil_);
+    function limits()
+        external
+        view
+        returns (uint256 bandMax, uint256 minNotional, uint256 dailyCap, uint256 totalCap, uint256 pausedUntil_);
 
     /// @notice Stop mints and leverage-increasing trades for `duration`. Guardian role; once until rearmed (E-7).
     function pause(uint256 duration) external;

@@ -119,6 +119,44 @@ library LeverageMath {
         return sizeDelta > 0 ? price * (WAD + slippage) / WAD : price * (WAD - slippage) / WAD;
     }
 
+    /* BATCHES */
+
+    /// @notice E-3: what each party adds to the one order of a batch, base units, signed like all sizes.
+    struct Sizes {
+        int256 enter;
+        int256 leave;
+        int256 rebalance;
+    }
+
+    /// @notice The order that is left when the parties have crossed.
+    function order(Sizes memory sizes) internal pure returns (int256) {
+        return sizes.enter + sizes.leave + sizes.rebalance;
+    }
+
+    /// @notice What a party whose size is `part` bears of the cost of the order, up: those that trade in its direction share by
+    /// size; the others crossed inside and pay nothing.
+    function costShare(uint256 cost, int256 part, Sizes memory sizes) internal pure returns (uint256) {
+        int256 whole = order(sizes);
+        uint256 side = along(sizes.enter, whole) + along(sizes.leave, whole) + along(sizes.rebalance, whole);
+        return side == 0 ? 0 : Math.ceilDiv(cost * along(part, whole), side);
+    }
+
+    /// @notice |part| when it has the direction of `whole`, else 0.
+    function along(int256 part, int256 whole) internal pure returns (uint256) {
+        return part != 0 && (part > 0) == (whole > 0) ? part.abs().toUint256() : 0;
+    }
+
+    /// @notice Cost of a fill as it would be for the whole order, up: who trades pays for all of it, and what did not fill is
+    /// made good by a rebalance later.
+    function costOfWhole(uint256 cost, int256 filled, int256 whole) internal pure returns (uint256) {
+        return Math.ceilDiv(cost * whole.abs().toUint256(), filled.abs().toUint256());
+    }
+
+    /// @notice Size that joins `size` so that `net` of new collateral carries the same leverage as `equity_`.
+    function joining(int256 size, uint256 net, int256 equity_) internal pure returns (int256) {
+        return size * net.toInt256() / equity_;
+    }
+
     /* FEES */
 
     /// @notice E-4: a fee of `rate` on `amount`, any unit, rounded up.

@@ -1,0 +1,482 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {IDelayedAdapter} from "interfaces/IDelayedAdapter.sol";
+import {IPerpAdapter} from "interfaces/IPerpAdapter.sol";
+import {IQueuedVault} from "interfaces/IQueuedVault.sol";
+import {IRequestQueue} from "interfaces/IRequestQueue.sol";
+import {IVaultTerms} from "interfaces/IVaultTerms.sol";
+import {LeveragedVault} from "contracts/LeveragedVault.sol";
+import {LeverageMath, WAD} from "contracts/libraries/LeverageMath.sol";
+import {RebalancePolicy} from "contracts/libraries/RebalancePolicy.sol";
+
+/// @title A leveraged vault on a venue that fills later.
+/// @notice Requests collect, one order goes out for all of them, and everybody is booked at its fill: who enters or leaves
+/// pays for the part of the order that is his, and nav of those who did neither does not move (E-3).
+/// @custom:stop As LeveragedVault. Requests that are not in flight can be taken back at any time.
+contract QueuedVault is LeveragedVault, IQueuedVault {
+    using LeverageMath for int256;
+    using LeverageMath for LeverageMath.Sizes;
+    using RebalancePolicy for IVaultTerms.Policy;
+    using SafeCast for int256;
+    using SafeCast for uint256;
+
+    /// @dev An order on its way: what each party asked for, and what its sender earns when it fills.
+    struct Flight {
+        int128 enter;
+        int128 leave;
+        int128 rebalance;
+        uint72 tip;
+        uint40 time;
+        Trigger trigger;
+        bool isInFlight;
+        address caller;
+    }
+
+    /// @dev What a commit is about to send: batches as requested, `brought` net of the mint fee, WAD.
+    struct Plan {
+        LeverageMath.Sizes sizes;
+        int256 order;
+        uint256 worst;
+        uint256 assets;
+        uint256 brought;
+        uint256 shares;
+        uint256 openedAt;
+        uint256 tip;
+        Trigger trigger;
+    }
+
+    /// @dev What a settlement does: batches as requested; `brought` and `paid` in assets, net of the mint fee and before the
+    /// burn fee; the tips, WAD, and what of cost and fees the fund bears, WAD.
+    struct Settlement {
+        uint256 assets;
+        uint256 brought;
+        uint256 shares;
+        uint256 minted;
+        uint256 paid;
+        uint256 tips;
+        uint256 tipShares;
+        int256 cost;
+        uint256 fees;
+    }
+
+    /// @dev Collateral here that is the holders', in assets; below zero, what lies at the venue but is owed to others: deposits
+    /// in flight, and, as `short`, what the venue holds back when no order is in flight.
+    struct Purse {
+        int128 idle;
+        uint128 short;
+    }
+
+    /// @dev What is kept here for leavers beyond what they would get at the commit's price: the price may move until the fill.
+    int256 private constant RESERVE = 1.02e18;
+
+    /// @inheritdoc IQueuedVault
+    IRequestQueue public immutable queue;
+    Flight private _flight;
+    Purse private _purse;
+
+    constructor(Config memory config, IRequestQueue queue_) LeveragedVault(config, address(queue_)) {
+        queue = queue_;
+        require(queue_.asset() == _asset, WrongAsset(queue_.asset(), _asset));
+        queue_.bind();
+    }
+
+    /* VIEWS */
+
+    /// @inheritdoc IQueuedVault
+    function waiting() external view returns (Waiting memory w) {
+        uint256 since;
+        w.order = _venue().order();
+        (w.assets, w.shares, w.openedAt, since) = queue.next();
+        w.openedAt = _earlier(w.openedAt, since);
+        w.cashShort = _purse.short;
+    }
+
+    /// @inheritdoc IQueuedVault
+    function cashShort() public view returns (uint256) {
+        return _purse.short;
+    }
+
+    /// @inheritdoc IQueuedVault
+    /// @dev E-7, on what can be read cheaply.
+    function roomFor(uint256 assets) external view returns (uint256 today, uint256 beforeCap, uint256 least) {
+        (, uint256 minNotional, uint256 dailyCap, uint256 totalCap, uint256 pausedUntil) = terms.limits();
+        require(block.timestamp >= pausedUntil, MintsPaused(pausedUntil));
+        require(!_status.isRuined, VaultRuined());
+        Mark memory m = _mark;
+        today = Math.saturatingSub(dailyCap, mintedToday() + assets);
+        beforeCap = Math.saturatingSub(totalCap, _floor(LeverageMath.equity(m.cash, m.size, m.price)) + assets);
+        least = Math.max(1, Math.ceilDiv(minNotional * WAD, uint256(target.abs()) * _scale));
+    }
+
+    /* COMMIT */
+
+    /// @inheritdoc IQueuedVault
+    function commit() external payable nonReentrant returns (Trigger, int256) {
+        require(!_flight.isInFlight, OrderPending(_flight.time));
+        if (cashShort() > 0) _collectCash();
+        (uint256 price, bool isGood, bool isNear) = _prices();
+        (State memory s,,) = _project(_position(), price);
+        if (s.supply > 0 && !_status.isRuined) {
+            require(!_isGone(s.size), PositionGone(s.size, _mark.size));
+            require(s.equity > 0, Underwater(s.equity));
+        }
+        Plan memory plan = _plan(s, isGood, isNear);
+
+        emit Committed({
+            caller: msg.sender,
+            trigger: plan.trigger,
+            assets: plan.assets,
+            shares: plan.shares,
+            sizeDelta: plan.order,
+            price: price
+        });
+        _flight = Flight({
+            enter: plan.sizes.enter.toInt128(),
+            leave: plan.sizes.leave.toInt128(),
+            rebalance: plan.sizes.rebalance.toInt128(),
+            tip: plan.tip.toUint72(),
+            trigger: plan.trigger,
+            isInFlight: true,
+            time: uint40(block.timestamp),
+            caller: msg.sender
+        });
+        if (plan.order == 0) {
+            // Only where there is nothing to trade: what is left is cash, and no price is needed to share it.
+            queue.commit(plan.assets > 0, plan.shares > 0, 0, address(adapter));
+            IDelayedAdapter.Outcome memory o;
+            (o.before, o.price) = (_position(), price);
+            _settle(o);
+        } else {
+            (uint256 margin, uint256 release) = _divide(s, plan);
+            queue.commit(plan.assets > 0, plan.shares > 0, margin, address(adapter));
+            _venue().submit{value: msg.value}(plan.order, margin, release, plan.worst, msg.sender);
+        }
+        return (plan.trigger, plan.order);
+    }
+
+    /// @dev E-3. What cannot go now waits: deposits while they are stopped, the venue's price is off, or the order would fill
+    /// too far from the index for their sake; then a rebalance. Leavers wait for nobody.
+    function _plan(State memory s, bool isGood, bool isNear) private view returns (Plan memory plan) {
+        IVaultTerms.Policy memory p = terms.policy();
+        bool mayRaise = isNear && !_status.isRuined && block.timestamp >= terms.pausedUntil();
+        bool isEntering = mayRaise && (s.supply == 0 || uint256(_leverage(s).abs()) <= p.bandMax);
+        int256 wanted;
+        if (isGood && s.supply > 0) {
+            plan.trigger = _due(p, s, msg.sender);
+            if (plan.trigger != Trigger.NONE) wanted = _wanted(p, s, plan.trigger, mayRaise);
+        }
+        while (true) {
+            if (wanted == 0) plan.trigger = Trigger.NONE;
+            _take(plan, s, isEntering);
+            _size(plan, s, wanted, plan.brought);
+            if (plan.order == 0) break;
+            IPerpAdapter.Fill memory fill = adapter.quote(plan.order);
+            require(fill.size != 0, NothingFilled(plan.order));
+            plan.worst = LeverageMath.worstPrice(s.price, plan.order, _limit(p, s, plan));
+            uint256 quoted = uint256((fill.cash + int256(fill.fee)).abs()) * WAD / uint256(fill.size.abs());
+            if (plan.order > 0 ? quoted <= plan.worst : quoted >= plan.worst) {
+                _resize(plan, s, wanted, fill);
+                break;
+            }
+            if (plan.sizes.enter.along(plan.order) > 0) {
+                isEntering = false;
+            } else {
+                require(wanted != 0 && plan.shares > 0, PriceBeyondLimit(quoted, plan.worst));
+                wanted = 0;
+            }
+        }
+        _requireWorth(plan, s, p.minNotional);
+        plan.tip = _tip(p, s.equity + plan.brought.toInt256(), _lateness(p, plan));
+    }
+
+    /// @dev Which batches go.
+    function _take(Plan memory plan, State memory s, bool isEntering) private view {
+        uint256 since;
+        (plan.assets, plan.shares, plan.openedAt, since) = queue.next();
+        if (!isEntering) (plan.assets, plan.openedAt) = (0, 0);
+        if (cashShort() > 0) (plan.shares, since) = (0, 0);
+        plan.openedAt = _earlier(plan.openedAt, since);
+        plan.brought = (plan.assets - LeverageMath.feeUp(plan.assets, s.mintFee)) * _scale;
+    }
+
+    /// @dev What each party adds to the order: everybody at the leverage that the fund has after its own trade.
+    function _size(Plan memory plan, State memory s, int256 wanted, uint256 brought) private view {
+        int256 held = s.size + wanted;
+        LeverageMath.Sizes memory z = plan.sizes;
+        (z.enter, z.leave, z.rebalance) = (0, 0, wanted);
+        if (s.supply == 0) {
+            z.enter = LeverageMath.sizeToLeverage(target, brought.toInt256(), 0, s.price);
+        } else if (s.equity > 0) {
+            z.enter = LeverageMath.joining(held, brought, s.equity);
+            z.leave = -LeverageMath.portionDown(held, plan.shares, s.supply);
+        }
+        plan.order = z.order();
+        // Where all cross inside, a wei goes to the venue for the sake of its price: a lagging index is worth nothing.
+        if (plan.order == 0 && z.leave != 0) {
+            plan.order = z.leave > 0 ? int256(1) : -1;
+            z.leave += plan.order;
+        }
+    }
+
+    /// @dev Sizes again: on what deposits bring, and what the fund has, after their parts of the cost.
+    function _resize(Plan memory plan, State memory s, int256 wanted, IPerpAdapter.Fill memory fill) private view {
+        int256 cost = _cost(fill, s.price);
+        if (cost <= 0 || (plan.assets == 0 && wanted == 0)) return;
+        LeverageMath.Sizes memory z = plan.sizes;
+        uint256 entrants = LeverageMath.costShare(uint256(cost), z.enter, z);
+        uint256 funds = LeverageMath.costShare(uint256(cost), z.rebalance, z);
+        if (wanted != 0) wanted = LeverageMath.sizeNetOfCost(wanted, s.price, target, funds.toInt256());
+        _size(plan, s, wanted, Math.saturatingSub(plan.brought, entrants));
+    }
+
+    /// @dev E-6: the fund's own trade, cut to a chunk; none where it may not be made or is not worth making.
+    function _wanted(IVaultTerms.Policy memory p, State memory s, Trigger trigger, bool mayRaise)
+        private
+        view
+        returns (int256 size)
+    {
+        size = p.chunk(LeverageMath.sizeToLeverage(target, s.equity, s.size, s.price), s.price);
+        if ((size > 0) == (target > 0) && !mayRaise) return 0;
+        if (trigger != Trigger.EMERGENCY && _notional(size, s.price) < p.minNotional) return 0;
+    }
+
+    /// @dev How far from the index the order may fill: as a rebalance where it is one, as an emergency where people leave.
+    function _limit(IVaultTerms.Policy memory p, State memory s, Plan memory plan) private view returns (uint256) {
+        if (plan.trigger != Trigger.NONE) return p.slippage(_leverage(s));
+        return (plan.order > 0) == (target > 0) ? p.maxSlippage : p.emergencySlippage;
+    }
+
+    /// @dev An order costs something however small it is: dust waits for company, for a rebalance, or is everything there is.
+    function _requireWorth(Plan memory plan, State memory s, uint256 minNotional) private view {
+        if (plan.trigger != Trigger.NONE) return;
+        require(plan.assets > 0 || plan.shares > 0, NothingDue(_leverage(s), target));
+        if (plan.shares == s.supply || plan.order == 0) return;
+        uint256 turnover = _notional(plan.sizes.enter, s.price) + _notional(plan.sizes.leave, s.price);
+        require(turnover >= minNotional, BatchTooSmall(turnover, minNotional));
+    }
+
+    /// @dev What goes with the order as margin, and what the venue should set free: deposits pay redemptions directly.
+    function _divide(State memory s, Plan memory plan) private returns (uint256 margin, uint256 release) {
+        int256 idle = _purse.idle;
+        uint256 have = plan.brought / _scale + (idle > 0 ? uint256(idle) : 0);
+        uint256 leaving = 0;
+        if (plan.shares > 0 && s.equity > 0) {
+            leaving = _floor(LeverageMath.portionDown(s.equity, plan.shares, s.supply) * RESERVE / int256(WAD));
+        }
+        (margin, release) = (Math.saturatingSub(have, leaving), Math.saturatingSub(leaving, have));
+        _purse.idle = (idle - margin.toInt256()).toInt128();
+    }
+
+    /* SETTLE */
+
+    /// @inheritdoc IQueuedVault
+    function settle(bytes[] calldata proof) external payable nonReentrant returns (int256) {
+        IDelayedAdapter.Outcome memory o = _venue().settle{value: msg.value}(proof, msg.sender);
+        if (o.fill.size == 0) {
+            _fail(o.before.size);
+        } else {
+            o.before.cash += _purse.idle * int256(_scale);
+            _settle(o);
+        }
+        return o.fill.size;
+    }
+
+    /// @inheritdoc IQueuedVault
+    function collectCash() external nonReentrant returns (uint256) {
+        uint256 missing = cashShort();
+        _collectCash();
+        return missing - cashShort();
+    }
+
+    /// @dev E-3: everybody at the price of the fill. `o.before` is the holders' part.
+    function _settle(IDelayedAdapter.Outcome memory o) private {
+        Flight memory f = _flight;
+        _flight.isInFlight = false;
+        (State memory s, Attribution memory lines) = _accrue(o.before, o.price);
+        Settlement memory t = _share(s, f, o);
+
+        bool isFirst = s.supply == 0;
+        s.supply = s.supply + t.minted + t.tipShares - t.shares;
+        // What lay in the empty vault is a gift to whoever comes first.
+        if (isFirst && s.supply > 0) lines.funding = _perShare(s.equity, s.supply).toInt128();
+        s.size += o.fill.size;
+        s.cash += o.fill.cash + (t.brought.toInt256() - t.paid.toInt256()) * int256(_scale);
+        int256 before = LeverageMath.leverage(o.before.size, o.price, s.equity);
+        s.equity = LeverageMath.equity(s.cash, s.size, o.price);
+        lines.venueFee -= _perShare(t.fees.toInt256(), s.supply).toInt128();
+        lines.slippage -= _perShare(t.cost - t.fees.toInt256(), s.supply).toInt128();
+        uint256 burnFee = LeverageMath.feeUp(t.paid, s.burnFee);
+        feesOwed += t.assets - t.brought + burnFee;
+        _purse.idle = (int256(_purse.idle) + t.brought.toInt256() - t.paid.toInt256()).toInt128();
+        if (t.brought > 0) _countMinted(t.brought);
+        queue.settle(t.minted, t.paid - burnFee);
+        if (f.trigger != Trigger.NONE) _noteRebalance(s, f, o, t, before);
+        else if (isFirst) _rebalancing = Rebalancing(o.price.toUint128(), uint40(block.timestamp), Trigger.NONE, false);
+        _book(s, lines);
+        emit Settled({
+            caller: msg.sender,
+            price: o.price,
+            size: o.fill.size,
+            sharesMinted: t.minted,
+            assetsPaid: t.paid,
+            tipShares: t.tipShares
+        });
+
+        if (t.shares > 0) token.burn(address(queue), address(queue), t.shares);
+        if (t.minted > 0) token.mint(address(queue), t.minted);
+        _payTips(f, t);
+        _collectCash();
+    }
+
+    /// @dev Who gets and bears what. The cost is that of the whole order, and an improvement counts as none.
+    function _share(State memory s, Flight memory f, IDelayedAdapter.Outcome memory o)
+        private
+        view
+        returns (Settlement memory t)
+    {
+        (t.assets, t.shares) = queue.inFlight();
+        t.brought = t.assets - LeverageMath.feeUp(t.assets, s.mintFee);
+        uint256 forEntrants;
+        uint256 forLeavers;
+        if (o.fill.size != 0) {
+            LeverageMath.Sizes memory z = LeverageMath.Sizes(f.enter, f.leave, f.rebalance);
+            t.tips = f.tip + (o.reward > 0 ? o.reward : _tip(terms.policy(), s.equity, block.timestamp - f.time));
+            t.cost = _cost(o.fill, o.price);
+            uint256 cost = t.tips;
+            if (t.cost > 0) cost += LeverageMath.costOfWhole(uint256(t.cost), o.fill.size, z.order());
+            forEntrants = LeverageMath.costShare(cost, z.enter, z);
+            forLeavers = LeverageMath.costShare(cost, z.leave, z);
+            t.fees = o.fill.fee + t.tips;
+            t.fees -= Math.min(
+                t.fees, LeverageMath.costShare(t.fees, z.enter, z) + LeverageMath.costShare(t.fees, z.leave, z)
+            );
+            t.cost += (t.tips).toInt256() - (forEntrants + forLeavers).toInt256();
+        }
+        // Holders with less than nothing are left with next to nothing: who enters does not owe for them.
+        int256 equity_ = s.equity > 0 ? s.equity : int256(0);
+        t.minted = LeverageMath.toSharesDown(Math.saturatingSub(t.brought * _scale, forEntrants), equity_, s.supply);
+        if (t.shares > 0) {
+            t.paid = _floor(LeverageMath.portionDown(equity_, t.shares, s.supply) - forLeavers.toInt256());
+        }
+        // Where nobody stays, shares would be worth nothing.
+        if (s.supply + t.minted > t.shares) t.tipShares = LeverageMath.toSharesDown(t.tips, equity_, s.supply);
+    }
+
+    function _noteRebalance(
+        State memory s,
+        Flight memory f,
+        IDelayedAdapter.Outcome memory o,
+        Settlement memory t,
+        int256 before
+    ) private {
+        int256 reached = _leverage(s);
+        bool isDone = uint256((reached - target).abs()) <= terms.policy().tolerance;
+        _rebalancing = Rebalancing(
+            o.price.toUint128(), uint40(block.timestamp), isDone ? Trigger.NONE : f.trigger, f.rebalance > 0
+        );
+        emit Rebalanced({
+            trigger: f.trigger,
+            caller: f.caller,
+            size: f.rebalance,
+            price: o.price,
+            leverageBefore: before,
+            leverageAfter: reached,
+            fee: t.fees,
+            slippage: t.cost - t.fees.toInt256(),
+            tipShares: t.tipShares
+        });
+    }
+
+    function _payTips(Flight memory f, Settlement memory t) private {
+        if (t.tipShares == 0) return;
+        uint256 first = f.caller == msg.sender ? 0 : t.tipShares * f.tip / t.tips;
+        if (first > 0) token.mint(f.caller, first);
+        token.mint(msg.sender, t.tipShares - first);
+    }
+
+    /// @dev The order is gone and nothing changed: whoever chose so gets a refund, the others wait for the next order. When
+    /// the position went with it, deposits that were its margin are refunded with what is left, before the holders.
+    function _fail(int256 size) private {
+        _flight.isInFlight = false;
+        emit OrderFailed({caller: msg.sender, size: size});
+        if (_isGone(size)) {
+            (uint256 assets,) = queue.inFlight();
+            int256 left = _position().cash;
+            uint256 lost = left < 0 ? Math.min(assets, Math.ceilDiv(uint256(-left), _scale)) : 0;
+            _purse.idle += lost.toInt256().toInt128();
+            (State memory s, Attribution memory lines) = _accrue(_position(), _mark.price);
+            _book(s, lines);
+            queue.fail(lost, true);
+        } else {
+            queue.fail(0, false);
+        }
+        _collectCash();
+    }
+
+    /// @dev Fetch what the venue has to return now that no order is in flight; what it holds back is noted.
+    function _collectCash() private {
+        int256 idle = _purse.idle;
+        uint256 missing = _flight.isInFlight ? _purse.short : idle < 0 ? uint256(-idle) : 0;
+        if (missing == 0) return;
+        try adapter.withdraw(missing, address(queue)) {
+            _purse = Purse((idle + missing.toInt256()).toInt128(), 0);
+            emit CashCollected({assets: missing, cashShort: 0});
+        } catch {
+            _purse.short = missing.toUint128();
+            emit CashCollected({assets: 0, cashShort: missing});
+        }
+    }
+
+    /* INTERNALS */
+
+    /// @dev The account at the venue and what lies here, without what belongs to others.
+    function _position() internal view override returns (IPerpAdapter.Position memory p) {
+        p = adapter.position();
+        p.cash += _purse.idle * int256(_scale);
+    }
+
+    /// @dev The index price, whether it can be used, and whether the venue confirms it (E-1). Who leaves needs none.
+    function _prices() private view returns (uint256 price, bool isGood, bool isNear) {
+        if (_status.isRuined) return (_mark.price, false, false);
+        try oracle.priceNear(adapter.price()) returns (uint256 near) {
+            return (near, true, true);
+        } catch {
+            try oracle.price() returns (uint256 good) {
+                return (good, true, false);
+            } catch {
+                return (_mark.price, false, false);
+            }
+        }
+    }
+
+    /// @dev Seconds that people have waited, or a scheduled rebalance is late.
+    function _lateness(IVaultTerms.Policy memory p, Plan memory plan) private view returns (uint256 late) {
+        if (plan.openedAt != 0) late = block.timestamp - plan.openedAt;
+        bool isSlotOpen = plan.trigger == Trigger.SCHEDULED && _rebalancing.time < p.slotStart(block.timestamp);
+        if (isSlotOpen) late = Math.max(late, p.lateness(block.timestamp));
+    }
+
+    /// @dev At most a ten-thousandth of what is at stake.
+    function _tip(IVaultTerms.Policy memory p, int256 stake, uint256 late) private pure returns (uint256) {
+        return stake <= 0 ? 0 : Math.min(LeverageMath.tip(late, p.tipRate, p.tipCap), uint256(stake) / TIP_SHARE);
+    }
+
+    function _notional(int256 size, uint256 price) private pure returns (uint256) {
+        return uint256(LeverageMath.notional(size, price).abs());
+    }
+
+    function _earlier(uint256 a, uint256 b) private pure returns (uint256) {
+        return a == 0 || (b != 0 && b < a) ? b : a;
+    }
+
+    function _venue() private view returns (IDelayedAdapter) {
+        return IDelayedAdapter(address(adapter));
+    }
+
+    function _pay(address receiver, uint256 assets) internal override {
+        queue.pay(receiver, assets);
+    }
+}
