@@ -2,15 +2,21 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
+from importlib.util import find_spec
 from typing import Any
 
 import pytest
 from eth_abi import encode
 from eth_utils import keccak
-from rigs import VAULT, MockRig, PerpV2Rig, Rig
+from rigs import VAULT, DelayedRig, MockDelayedRig, MockRig, PerpV2Rig, Rig, undone
 
 import devnet
-from devnet import Anvil, Contract, PerpV2, RevertError, Rpc
+from devnet import Anvil, Contract, PerpV2, RevertError, Rpc, Synthetix
+
+INSTANT = ["mock-6", "mock-8", "mock-18", "perp_v2-6", "perp_v2-18"]
+DELAYED = ["delayed-6", "delayed-18"]
+if find_spec("synthetix_rig"):
+    DELAYED.append("synthetix")
 
 
 @pytest.fixture(scope="session")
@@ -30,6 +36,13 @@ def forked() -> Iterator[Callable[[int], PerpV2]]:
 
 
 @pytest.fixture(scope="session")
+def synthetix() -> Iterator[Synthetix]:
+    """Synthetix with one market, on a fork of the chain that holds it."""
+    with devnet.forked("synthetix", markets=["ETH"]) as venue:
+        yield venue
+
+
+@pytest.fixture(scope="session")
 def bare_chain() -> Iterator[Rpc]:
     """A chain without a venue."""
     with Anvil.start(frozen_clock=True) as anvil:
@@ -37,24 +50,30 @@ def bare_chain() -> Iterator[Rpc]:
 
 
 @contextmanager
-def undone(rpc: Rpc) -> Iterator[None]:
-    snapshot = rpc("evm_snapshot")
-    yield
-    assert rpc("evm_revert", snapshot)
-
-
-@pytest.fixture(params=["mock-6", "mock-8", "mock-18", "perp_v2-6", "perp_v2-18"])
-def unbound(request: pytest.FixtureRequest) -> Iterator[Rig]:
-    """An adapter without a vault, on each venue."""
-    venue, decimals = request.param.split("-")
-    if venue == "mock":
-        rpc = request.getfixturevalue("bare_chain")
-        with undone(rpc):
-            yield MockRig.build(rpc, int(decimals))
-    else:
+def built(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    """The rig that a parameter names. What happens to its chain is undone."""
+    venue, _, decimals = request.param.partition("-")
+    if venue == "perp_v2":
         perp = request.getfixturevalue("forked")(int(decimals))
         with undone(perp.rpc):
             yield PerpV2Rig(perp)
+    elif venue == "synthetix":
+        from synthetix_rig import SynthetixRig
+
+        synthetix = request.getfixturevalue("synthetix")
+        with undone(synthetix.rpc):
+            yield SynthetixRig.build(synthetix)
+    else:
+        rpc = request.getfixturevalue("bare_chain")
+        with undone(rpc):
+            yield {"mock": MockRig, "delayed": MockDelayedRig}[venue].build(rpc, int(decimals))
+
+
+@pytest.fixture(params=INSTANT + DELAYED)
+def unbound(request: pytest.FixtureRequest) -> Iterator[Rig]:
+    """An adapter without a vault, on each venue."""
+    with built(request) as rig:
+        yield rig
 
 
 @pytest.fixture
@@ -62,6 +81,24 @@ def rig(unbound: Rig) -> Rig:
     """An adapter whose vault is VAULT."""
     unbound.adapter.send("bind", sender=VAULT)
     return unbound
+
+
+@pytest.fixture(params=DELAYED)
+def delayed_rig(request: pytest.FixtureRequest) -> Iterator[DelayedRig]:
+    """An adapter whose vault is VAULT, on each venue where orders wait."""
+    with built(request) as rig:
+        assert isinstance(rig, DelayedRig)
+        rig.adapter.send("bind", sender=VAULT)
+        yield rig
+
+
+@pytest.fixture
+def mock_rig(bare_chain: Rpc) -> Iterator[MockDelayedRig]:
+    """The same on the ideal venue, for what has a knob there."""
+    with undone(bare_chain):
+        rig = MockDelayedRig.build(bare_chain, 6)
+        rig.adapter.send("bind", sender=VAULT)
+        yield rig
 
 
 @pytest.fixture

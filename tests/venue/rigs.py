@@ -1,16 +1,19 @@
 """Rigs: an adapter on its venue, an account that plays its vault, and hands to move the world around it."""
 
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import NamedTuple
 
-from eth_abi import decode
+from eth_abi import decode, encode
 from eth_utils import keccak
 
 from devnet import Contract, PerpV2, RevertError, Rpc
 from devnet.artifacts import mock
-from devnet.perp_v2_build import MAKER, WAD, actor, tick_near
+from devnet.perp_v2_build import tick_near
 from devnet.rpc import Receipt
+from devnet.venue import MAKER, WAD, actor
 
-VAULT, OUTSIDER, RECEIVER, OWNER = map(actor, ("vault", "outsider", "receiver", "owner"))
+VAULT, OUTSIDER, RECEIVER, PAYER, OWNER = map(actor, ("vault", "outsider", "receiver", "payer", "owner"))
 PRICE = 2_000 * WAD  # Where every venue starts.
 
 
@@ -30,9 +33,46 @@ class Fill(NamedTuple):
 
 NOTHING = Fill(0, 0, 0)
 
+# Stages of an order.
+NONE, WAITING, FILLED, GONE = range(4)
+
+
+class Order(NamedTuple):
+    stage: int
+    size: int
+    fillable_from: int
+    cancellable_from: int
+
+
+NO_ORDER = Order(NONE, 0, 0, 0)
+
+
+class Outcome(NamedTuple):
+    before: Position
+    fill: Fill
+    price: int
+    reward: int
+
+
+OUTCOME = ["((int256,int256),(int256,int256,uint256),uint256,uint256)"]
+
+
+@contextmanager
+def undone(rpc: Rpc) -> Iterator[None]:
+    """Take back what happens to a chain."""
+    snapshot = rpc("evm_snapshot")
+    yield
+    assert rpc("evm_revert", snapshot)
+
 
 class Rig:
     """What every venue's rig can do. `unit` is one whole collateral token, `scale` takes assets to WAD."""
+
+    # What is true of a venue
+    max_leverage = 10 * WAD
+    fee_rate = WAD // 1000  # Of what a trade that opens a position is worth.
+    takes_donations = True  # A stranger can pay into the venue account.
+    spares_a_rest = True  # A liquidation leaves the account something.
 
     def __init__(self, adapter: Contract, asset: Contract):
         self.adapter = adapter
@@ -53,7 +93,7 @@ class Rig:
     def adjust(self, size: int, assets: int = 0, worst: int = 0, sender: str = VAULT) -> Fill:
         """Send `assets` as a vault would, trade, and return what the adapter reported."""
         if assets:
-            self.asset.send("mint", self.adapter, assets, sender=OWNER)
+            self.give(assets)
         receipt = self.adapter.send("adjust", size, assets, worst, sender=sender)
         self.gas = int(receipt["gasUsed"], 16)
         fills = self.events(receipt, "Adjusted")
@@ -114,6 +154,10 @@ class Rig:
 
     # Each venue's own
 
+    def give(self, assets: int) -> None:
+        """Collateral for the adapter, as from its vault."""
+        self.asset.send("mint", self.adapter, assets, sender=OWNER)
+
     def donate(self, assets: int) -> None:
         """A stranger pays into the venue account."""
         raise NotImplementedError
@@ -122,7 +166,7 @@ class Rig:
         """Index and venue go to a new price."""
         raise NotImplementedError
 
-    def settle(self) -> None:
+    def rest(self) -> None:
         """Let so much time pass that the venue fills whole orders again."""
 
     def liquidate(self) -> None:
@@ -149,6 +193,153 @@ class MockRig(Rig):
 
     def liquidate(self) -> None:
         self.adapter.send("liquidatePart", WAD // 2, WAD // 40, sender=OWNER)
+
+
+class DelayedRig(Rig):
+    """The same where an order waits: a trade is to submit, to wait, and to execute by settling."""
+
+    # What is true of a venue
+    fillable_after = 2  # Seconds.
+    cancellable_after = 31
+    keeper_deposit = 4 * WAD
+    proof_fee = 1  # Wei.
+    order_fee = 0
+
+    def adjust(self, size: int, assets: int = 0, worst: int = 0, sender: str = VAULT) -> Fill:
+        self.submit(size, assets, worst=worst, sender=sender)
+        return self.finish().fill if self.order().stage == WAITING else NOTHING
+
+    def order(self) -> Order:
+        return Order(*self.adapter.call("order"))
+
+    def submit(
+        self,
+        size: int,
+        assets: int = 0,
+        release: int = 0,
+        worst: int = 0,
+        *,
+        value: int | None = None,
+        sender: str = VAULT,
+    ) -> Receipt:
+        """Send `assets` as a vault would, and an order; what is left of `value` goes to PAYER."""
+        if assets:
+            self.give(assets)
+        value = self.order_fee if value is None else value
+        return self.adapter.send("submit", size, assets, release, worst, PAYER, sender=sender, value=value)
+
+    def settle(
+        self, proof: Sequence[bytes] = (), *, value: int | None = None, sender: str = VAULT
+    ) -> Outcome:
+        """Bring the order to its end, and return what the adapter reported."""
+        value = (self.proof_fee if proof else 0) if value is None else value
+        data = self.adapter.data("settle", proof, PAYER)
+        # Time stands still, so that what a call answers is what the transaction does.
+        request = {"from": sender, "to": self.adapter, "data": data, "value": hex(value)}
+        answer = bytes.fromhex(self.rpc("eth_call", request, "latest")[2:])
+        before, fill, price, reward = decode(OUTCOME, answer)[0]
+        self.receipt = self.adapter.send("settle", proof, PAYER, sender=sender, value=value)
+        self.gas = int(self.receipt["gasUsed"], 16)
+        return Outcome(Position(*before), Fill(*fill), price, reward)
+
+    def finish(self, price: int | None = None) -> Outcome:
+        """Execute the order as soon as it can be, or take it back once that can be done."""
+        self.wait_until(self.order().fillable_from)
+        try:
+            return self.settle(self.proof(price))
+        except RevertError as revert:
+            if not self.is_beyond_limit(revert):
+                raise
+        self.wait_until(self.order().cancellable_from)
+        return self.settle()
+
+    def execute_by_stranger(self, price: int | None = None) -> None:
+        """The same as far as the venue's own keepers go, and they keep the deposit."""
+        self.wait_until(self.order().fillable_from)
+        self.execute(price)
+
+    def cancel_by_stranger(self) -> None:
+        self.wait_until(self.order().cancellable_from)
+        self.cancel()
+
+    def wait_until(self, time: int) -> None:
+        if (seconds := time - self.rpc.timestamp()) > 0:
+            self.wait(seconds)
+
+    # Each venue's own
+
+    def wait(self, seconds: int) -> None:
+        """Let time pass, with prices that stay as they are and stay fresh."""
+        self.rpc.warp(seconds)
+
+    def proof(self, price: int | None = None) -> list[bytes]:
+        """What shows the venue a price of now, by default its own."""
+        raise NotImplementedError
+
+    def execute(self, price: int | None = None) -> None:
+        """A stranger executes the order at a price of now, by default the venue's own."""
+        raise NotImplementedError
+
+    def cancel(self) -> None:
+        """A stranger cancels the order."""
+        raise NotImplementedError
+
+    def is_beyond_limit(self, revert: RevertError) -> bool:
+        """Whether an execution failed for its price, so that the order waits on instead of being gone."""
+        return False
+
+    def drift(self) -> None:
+        """Let funding change the account's cash, within ten seconds."""
+        raise NotImplementedError
+
+    def spoil_price(self) -> None:
+        """Leave the venue without a price that it could use."""
+        raise NotImplementedError
+
+
+class MockDelayedRig(DelayedRig):
+    proof_fee = 3
+    order_fee = 2
+
+    @classmethod
+    def build(cls, rpc: Rpc, decimals: int) -> "MockDelayedRig":
+        asset = Contract.deploy(rpc, OWNER, mock("MockERC20"), "Dollar", "USD", decimals)
+        rig = cls(Contract.deploy(rpc, OWNER, mock("MockDelayedVenue"), asset), asset)
+        rig.turn("setFeeRate", cls.fee_rate)
+        rig.turn("setSlippage", WAD // 2000)
+        rig.turn("setKeeperDeposit", cls.keeper_deposit)
+        rig.turn("setCharges", cls.proof_fee, cls.order_fee)
+        return rig
+
+    def turn(self, knob: str, *values: object) -> None:
+        """One of the mock's knobs."""
+        self.adapter.send(knob, *values, sender=OWNER)
+
+    def donate(self, assets: int) -> None:
+        self.asset.send("mint", OUTSIDER, assets, sender=OWNER)
+        self.asset.send("approve", self.adapter, assets, sender=OUTSIDER)
+        self.adapter.send("donate", assets, sender=OUTSIDER)
+
+    def move(self, price: int) -> None:
+        self.turn("setPrice", price)
+
+    def liquidate(self) -> None:
+        self.turn("liquidatePart", WAD // 2, WAD // 40)
+
+    def proof(self, price: int | None = None) -> list[bytes]:
+        return [encode(["uint256"], [self.price() if price is None else price])]
+
+    def execute(self, price: int | None = None) -> None:
+        self.adapter.send("execute", self.price() if price is None else price, sender=OUTSIDER)
+
+    def cancel(self) -> None:
+        self.adapter.send("cancel", sender=OUTSIDER)
+
+    def drift(self) -> None:
+        self.turn("fund", -123_456_789)
+
+    def spoil_price(self) -> None:
+        self.turn("setPrice", 0)
 
 
 class PerpV2Rig(Rig):
@@ -186,7 +377,7 @@ class PerpV2Rig(Rig):
     def move(self, price: int) -> None:
         self.perp.move(self.market, price)
 
-    def settle(self) -> None:
+    def rest(self) -> None:
         self.perp.arbitrage(self.market)
         self.perp.warp(16)
 
