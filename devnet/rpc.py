@@ -44,7 +44,11 @@ class Rpc:
         self._played: set[str] = set()
 
     def __call__(self, method: str, *params: Any) -> Any:
-        return self._result(self._post(self._request(method, params)))
+        result = self._result(self._post(self._request(method, params)))
+        if method == "evm_revert":
+            # Anvil may not have forgotten what it mined last, and would mine it on the restored chain again.
+            self("anvil_dropAllTransactions")
+        return result
 
     def close(self) -> None:
         self._connection.close()
