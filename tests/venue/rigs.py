@@ -73,6 +73,8 @@ class Rig:
     fee_rate = WAD // 1000  # Of what a trade that opens a position is worth.
     takes_donations = True  # A stranger can pay into the venue account.
     spares_a_rest = True  # A liquidation leaves the account something.
+    closing_costs = True  # What brings longs and shorts nearer may be paid for instead.
+    grain = 0  # Wei of cash that its ledger rounds, either way, whenever it writes a position down.
 
     def __init__(self, adapter: Contract, asset: Contract):
         self.adapter = adapter
