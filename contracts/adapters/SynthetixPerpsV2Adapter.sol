@@ -28,18 +28,18 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
     using SafeERC20 for IERC20;
     using SignedMath for int256;
 
-    /// @dev What is to be known of an order when the venue has forgotten it.
-    /// @param sizeDelta 0 once it is settled.
-    /// @param deposit What the venue keeps for its keeper.
-    /// @param cash The account's cash with the deposit, and without funding after `fundingIndex`.
-    /// @param premium By which part of the index price a fill was off it.
+    /// @dev What is to be known of an order once the venue has forgotten it.
+    /// @param sizeDelta 0 when it is settled.
+    /// @param deposit What the venue holds back for whoever executes the order.
+    /// @param skew The market's, without the order.
+    /// @param cash The account's, with the deposit and with funding up to `fundingIndex`.
     struct Sent {
         int128 sizeDelta;
         uint88 deposit;
         uint40 time;
-        int128 cash;
-        uint64 fundingIndex;
-        int64 premium;
+        int128 skew;
+        int96 cash;
+        uint32 fundingIndex;
     }
 
     int256 private constant ONE = 1e18;
@@ -75,7 +75,7 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
     function position() external view returns (Position memory) {
         Sent memory sent = _sent;
         (Stage stage, ISynthetixMarket.Position memory held) = _look(sent);
-        if (stage == Stage.FILLED) return _before(sent, held.size, _indexOf(sent, held));
+        if (stage == Stage.FILLED) return _before(sent, held.size, _index(sent, held));
         return _account(held, stage == Stage.WAITING ? sent.deposit : 0);
     }
 
@@ -85,8 +85,7 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
         if (sent.sizeDelta == 0) return o;
         (o.stage,) = _look(sent);
         o.sizeDelta = sent.sizeDelta;
-        o.fillableFrom = sent.time + settings.offchainDelayedOrderMinAge(_marketKey) + 1;
-        o.cancellableFrom = _cancellableFrom(sent);
+        (o.fillableFrom, o.cancellableFrom) = _times(sent);
     }
 
     /// @inheritdoc IPerpAdapter
@@ -115,7 +114,7 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
         uint256 fee;
         (fee, invalid) = market.orderFee(change, OFFCHAIN);
         require(!invalid, VenuePriceInvalid());
-        return Fill(change, _paid(size, change, fillPrice.toInt256()) - fee.toInt256(), fee);
+        return Fill(change, _proceeds(size, change, fillPrice.toInt256()) - fee.toInt256(), fee);
     }
 
     /* THE VAULT'S DOORS */
@@ -128,18 +127,14 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
     }
 
     /// @inheritdoc IDelayedAdapter
-    /// @dev Orders are free of charge here, and margin moves without them: `release` and `payer` are not needed.
-    function submit(int256 sizeDelta, uint256 assets, uint256, uint256 worstPrice, address) external payable {
+    /// @dev An order costs no value, and margin moves without one: `release` is not needed.
+    function submit(int256 sizeDelta, uint256 assets, uint256, uint256 worstPrice, address payer) external payable {
         _requireVault();
-        require(msg.value == 0, WrongFee(msg.value, 0));
         require(_sent.sizeDelta == 0, OrderExists(_sent.sizeDelta));
-        if (assets > 0) market.transferMargin(assets.toInt256());
-        if (sizeDelta != 0) {
-            ISynthetixMarket.Position memory held = market.positions(address(this));
-            sizeDelta = _cut(held.size, sizeDelta);
-            _order(held, sizeDelta, worstPrice);
-        }
+        if (assets > 0) _call(0, abi.encodeCall(market.transferMargin, (assets.toInt256())));
+        if (sizeDelta != 0) sizeDelta = _submit(sizeDelta, worstPrice);
         emit Submitted({sizeDelta: sizeDelta, assets: assets, worstPrice: worstPrice});
+        _refund(payer, msg.value);
     }
 
     /// @inheritdoc IDelayedAdapter
@@ -148,28 +143,23 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
         Sent memory sent = _sent;
         require(sent.sizeDelta != 0, NoOrder());
         _sent.sizeDelta = 0;
-        uint256 value = msg.value;
         (Stage stage, ISynthetixMarket.Position memory held) = _look(sent);
-        if (stage == Stage.FILLED) {
-            outcome = _outcome(sent, held, false);
-        } else if (stage == Stage.GONE) {
-            outcome.before = _account(held, 0);
-            outcome.fill = Fill(0, -int256(uint256(sent.deposit)), sent.deposit);
-        } else if (block.timestamp >= _cancellableFrom(sent)) {
-            market.cancelOffchainDelayedOrder(address(this));
-            outcome.before = _account(market.positions(address(this)), 0);
-        } else {
-            value -= _execute(sent, proof);
-            outcome = _outcome(sent, market.positions(address(this)), true);
+        bool isOurs = stage == Stage.WAITING;
+        uint256 fee;
+        if (isOurs) {
+            (stage, fee) = _finish(sent, proof);
+            held = market.positions(address(this));
         }
+        if (stage == Stage.FILLED) outcome = _outcome(sent, held, isOurs);
+        else outcome.before = _account(held, 0);
         emit Settled({size: outcome.fill.size, cash: outcome.fill.cash, fee: outcome.fill.fee, price: outcome.price});
-        if (value > 0) payable(payer).sendValue(value);
+        _refund(payer, msg.value - fee);
     }
 
     /// @inheritdoc IPerpAdapter
     function withdraw(uint256 assets, address receiver) external {
         _requireVault();
-        // A fill that is not settled is told from the margin, too.
+        // What a fill was is told from the margin: until it is settled, that stays as it is.
         require(_sent.sizeDelta == 0, WithdrawalShort(0, assets));
         try market.transferMargin(-assets.toInt256()) {}
         catch (bytes memory reason) {
@@ -182,69 +172,75 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
 
     /* ORDERS */
 
-    function _order(ISynthetixMarket.Position memory held, int256 sizeDelta, uint256 worstPrice) private {
+    function _submit(int256 sizeDelta, uint256 worstPrice) private returns (int256) {
+        ISynthetixMarket.Position memory held = market.positions(address(this));
+        sizeDelta = _cut(held.size, sizeDelta);
         uint256 deposit = settings.minKeeperFee();
         if (held.size == 0) {
-            // The venue would accept the order, take the deposit, and then never find enough margin to fill it.
+            // The venue would take the order with its deposit, and then not find the margin to fill it.
             uint256 min = settings.minInitialMargin() + deposit;
             require(held.margin >= min, MarginShort(int256(uint256(held.margin)), min));
         }
         uint256 limit = worstPrice == 0 && sizeDelta > 0 ? type(uint128).max : worstPrice.toUint128();
-        market.submitOffchainDelayedOrder(sizeDelta, limit);
+        _call(0, abi.encodeCall(market.submitOffchainDelayedOrder, (sizeDelta, limit)));
         int256 cash = int256(uint256(held.margin));
         if (held.size != 0) {
             held = market.positions(address(this));
             cash = _cash(held) + deposit.toInt256();
         }
-        (int256 premium, int256 premiumAfter) = _premiums(sizeDelta);
         _sent = Sent({
             sizeDelta: sizeDelta.toInt128(),
             deposit: deposit.toUint88(),
             time: block.timestamp.toUint40(),
-            cash: cash.toInt128(),
-            fundingIndex: held.lastFundingIndex,
-            premium: ((premium + premiumAfter) / 2).toInt64()
+            skew: market.marketSkew(),
+            cash: cash.toInt96(),
+            fundingIndex: held.lastFundingIndex.toUint32()
         });
+        return sizeDelta;
     }
 
-    function _execute(Sent memory sent, bytes[] calldata proof) private returns (uint256 fee) {
-        if (proof.length == 0) {
-            uint256 fillableFrom = sent.time + settings.offchainDelayedOrderMinAge(_marketKey) + 1;
-            revert OrderWaiting(block.timestamp, fillableFrom, _cancellableFrom(sent));
+    /// @dev Executes or cancels a waiting order.
+    function _finish(Sent memory sent, bytes[] calldata proof) private returns (Stage, uint256 fee) {
+        (uint256 fillableFrom, uint256 cancellableFrom) = _times(sent);
+        if (block.timestamp >= cancellableFrom) {
+            _call(0, abi.encodeCall(market.cancelOffchainDelayedOrder, (address(this))));
+            return (Stage.GONE, 0);
         }
+        // In its last second the order can be neither executed nor cancelled.
+        bool isFillable = block.timestamp >= fillableFrom && block.timestamp + 1 < cancellableFrom;
+        require(isFillable && proof.length > 0, OrderWaiting(block.timestamp, fillableFrom, cancellableFrom));
         fee = exchangeRate.offchainOracle().getUpdateFee(proof);
         require(msg.value >= fee, WrongFee(msg.value, fee));
-        market.executeOffchainDelayedOrder{value: fee}(address(this), proof);
+        _call(fee, abi.encodeCall(market.executeOffchainDelayedOrder, (address(this), proof)));
+        return (Stage.FILLED, fee);
     }
 
-    /// @dev What became of an order that was filled.
+    /// @dev What a fill was. Of one by somebody else the venue keeps no index price, and of a position that it closed not even
+    /// the fill price: they follow from what was paid, with the market's skew as it was when the order was sent.
     function _outcome(Sent memory sent, ISynthetixMarket.Position memory held, bool isOurs)
         private
         view
         returns (Outcome memory o)
     {
         bool isClosed = held.size == 0;
-        uint256 index = isOurs && isClosed ? market.fundingSequenceLength() - 1 : _indexOf(sent, held);
-        o.before = _before(sent, held.size, index);
+        o.before =
+            _before(sent, held.size, isOurs && isClosed ? market.fundingSequenceLength() - 1 : _index(sent, held));
+        int256 margin = int256(uint256(held.margin));
+        int256 fillPrice = int256(uint256(held.lastPrice));
         if (isOurs) {
             (o.price,) = exchangeRate.resolveAndGetLatestPrice(_baseAsset);
             o.reward = sent.deposit;
-        }
-        int256 fillPrice = int256(uint256(held.lastPrice));
-        if (isClosed) {
-            if (isOurs) {
-                (int256 a, int256 b) = _premiums(-int256(sent.sizeDelta));
-                int256 p = o.price.toInt256();
-                fillPrice = (p + p * a / ONE + p + p * b / ONE) / 2;
-            } else {
-                int256 paid = int256(uint256(held.margin)) - o.before.cash + int256(uint256(sent.deposit));
-                fillPrice = int256((paid * ONE / sent.sizeDelta).abs());
+            if (isClosed) {
+                fillPrice = _fillPrice(o.price.toInt256(), market.marketSkew() - sent.sizeDelta, sent.sizeDelta);
             }
+        } else {
+            if (isClosed) fillPrice = _fetched(sent, margin + int256(uint256(sent.deposit)) - o.before.cash);
+            o.price = (fillPrice * ONE / _fillPrice(ONE, sent.skew, sent.sizeDelta)).toUint256();
         }
-        if (!isOurs) o.price = uint256(fillPrice * ONE / (ONE + sent.premium));
-        int256 cash = int256(uint256(held.margin)) - int256(held.size) * fillPrice / ONE - o.before.cash;
-        int256 fee = _paid(o.before.size, sent.sizeDelta, fillPrice) - cash;
-        o.fill = Fill(sent.sizeDelta, cash, uint256(SignedMath.max(fee, 0)));
+        int256 cash = margin - held.size * fillPrice / ONE - o.before.cash;
+        int256 fee = _proceeds(o.before.size, sent.sizeDelta, fillPrice) - cash;
+        // Where the venue takes no fee, its rounding may be against itself.
+        o.fill = Fill(sent.sizeDelta, cash, uint256(fee.max(0)));
     }
 
     /* INTERNALS */
@@ -257,9 +253,9 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
         return (market.delayedOrders(address(this)).sizeDelta == 0 ? Stage.GONE : Stage.WAITING, held);
     }
 
-    /// @dev The account as it is, with what is in transit.
+    /// @dev The account as it is now, with what is in transit.
     function _account(ISynthetixMarket.Position memory held, uint256 transit) private view returns (Position memory) {
-        int256 cash = _cash(held) + int256(transit);
+        int256 cash = _cash(held) + transit.toInt256();
         if (held.size != 0) {
             (int256 funding, bool invalid) = market.accruedFunding(address(this));
             require(!invalid, VenuePriceInvalid());
@@ -268,38 +264,51 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
         return Position(held.size, cash);
     }
 
-    /// @dev The account at the moment of a fill at `index`, without the fill.
-    function _before(Sent memory sent, int256 sizeNow, uint256 index) private view returns (Position memory p) {
-        p = Position(sizeNow - sent.sizeDelta, sent.cash);
+    /// @dev The account as it was at an entry of the funding sequence, without the fill.
+    function _before(Sent memory sent, int256 sizeAfter, uint256 index) private view returns (Position memory p) {
+        p = Position(sizeAfter - sent.sizeDelta, sent.cash);
         if (p.size == 0) return p;
-        int256 funding = int256(market.fundingSequence(index)) - market.fundingSequence(sent.fundingIndex);
+        int256 funding = market.fundingSequence(index) - market.fundingSequence(sent.fundingIndex);
         p.cash += p.size * funding / ONE;
     }
 
-    /// @dev The entry of a fill in the funding sequence. With a position that was closed the venue forgets it: it is the first
-    /// after the order, or at most the seconds of the order's life later.
-    function _indexOf(Sent memory sent, ISynthetixMarket.Position memory held) private pure returns (uint256) {
+    /// @dev The entry that a fill made in the funding sequence. When it closed the position the venue forgets it; the first
+    /// one after the order is no more than the order's life away.
+    function _index(Sent memory sent, ISynthetixMarket.Position memory held) private pure returns (uint256) {
         return held.size == 0 ? sent.fundingIndex + 1 : held.lastFundingIndex;
     }
 
-    /// @dev By which parts of the index price the venue's is off it, before and after a trade.
-    function _premiums(int256 sizeDelta) private view returns (int256, int256) {
-        int256 skew = market.marketSkew();
+    /// @dev The price at which a trade, after its fee, fetches `proceeds`.
+    function _fetched(Sent memory sent, int256 proceeds) private view returns (int256) {
+        int256 taker = settings.takerFeeOffchainDelayedOrder(_marketKey).toInt256();
+        int256 maker = settings.makerFeeOffchainDelayedOrder(_marketKey).toInt256();
+        (int256 size, int256 skew) = (sent.sizeDelta, sent.skew);
+        // What part of the trade takes the skew further from zero.
+        int256 taken = skew == 0 || (skew > 0) == (size > 0) ? ONE : ((skew + size) * ONE / size).max(0);
+        int256 fee = (taken * taker + (ONE - taken) * maker) / ONE;
+        return proceeds * ONE / -size * ONE / (size > 0 ? ONE + fee : ONE - fee);
+    }
+
+    /// @dev What the venue makes of an index price: its average over the trade, off by the skew's part of the scale.
+    function _fillPrice(int256 index, int256 skew, int256 sizeDelta) private view returns (int256) {
         int256 scale = settings.skewScale(_marketKey).toInt256();
-        return (skew * ONE / scale, (skew + sizeDelta) * ONE / scale);
+        int256 first = index + index * (skew * ONE / scale) / ONE;
+        int256 last = index + index * ((skew + sizeDelta) * ONE / scale) / ONE;
+        return (first + last) / 2;
     }
 
-    function _cancellableFrom(Sent memory sent) private view returns (uint256) {
-        return sent.time + settings.offchainDelayedOrderMaxAge(_marketKey) + 1;
+    function _times(Sent memory sent) private view returns (uint256 fillableFrom, uint256 cancellableFrom) {
+        fillableFrom = sent.time + settings.offchainDelayedOrderMinAge(_marketKey) + 1;
+        cancellableFrom = sent.time + settings.offchainDelayedOrderMaxAge(_marketKey) + 1;
     }
 
-    /// @dev Without funding.
+    /// @dev Without the funding since the venue's last entry.
     function _cash(ISynthetixMarket.Position memory held) private pure returns (int256) {
-        return int256(uint256(held.margin)) - int256(held.size) * int256(uint256(held.lastPrice)) / ONE;
+        return int256(uint256(held.margin)) - held.size * int256(uint256(held.lastPrice)) / ONE;
     }
 
     /// @dev What a trade brings before its fee, in the venue's rounding.
-    function _paid(int256 size, int256 sizeDelta, int256 fillPrice) private pure returns (int256) {
+    function _proceeds(int256 size, int256 sizeDelta, int256 fillPrice) private pure returns (int256) {
         return size * fillPrice / ONE - (size + sizeDelta) * fillPrice / ONE;
     }
 
@@ -307,6 +316,19 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
     function _cut(int256 size, int256 sizeDelta) private pure returns (int256) {
         if (size > 0 ? sizeDelta < -size : size < 0 && sizeDelta > -size) return -size;
         return sizeDelta;
+    }
+
+    /// @dev Acts at the venue, and reverts with its reason.
+    function _call(uint256 value, bytes memory data) private {
+        (bool isDone, bytes memory reason) = address(market).call{value: value}(data);
+        if (isDone) return;
+        bool isInvalid = keccak256(reason) == keccak256(abi.encodeWithSignature("Error(string)", "Invalid price"));
+        require(!isInvalid, VenuePriceInvalid());
+        _revertWith(reason);
+    }
+
+    function _refund(address payer, uint256 value) private {
+        if (value > 0) payable(payer).sendValue(value);
     }
 
     function _revertWith(bytes memory reason) private pure {

@@ -85,6 +85,12 @@ interface ISynthetixSettings {
 
     function maxLeverage(bytes32 marketKey) external view returns (uint256);
 
+    /// @notice Of a fill's value, WAD: for what takes the skew further from zero.
+    function takerFeeOffchainDelayedOrder(bytes32 marketKey) external view returns (uint256);
+
+    /// @notice And for what brings it back.
+    function makerFeeOffchainDelayedOrder(bytes32 marketKey) external view returns (uint256);
+
     /// @notice Skew at which fills are at twice the index price.
     function skewScale(bytes32 marketKey) external view returns (uint256);
 
