@@ -55,16 +55,19 @@ def forked(venue: str = "perp_v2", *, frozen_clock: bool = True, **build: Any) -
 
     What is forked is the chain behind FORK_RPC_URL, with the venue's addresses from the JSON file that
     FORK_VENUE names (as `to_dict()`; see the venue's `connect` for those that are enough). Without
-    them, or when `build` asks for a venue of its own kind, it is a fresh Anvil that holds one so built.
+    them, when they are another venue's, or when `build` asks for a venue of its own kind, it is a fresh
+    Anvil that holds one so built.
     """
     url = os.environ.get("FORK_RPC_URL")
     if url and not build:
         book = os.environ.get("FORK_VENUE")
         if not book:
             raise AnvilError("FORK_RPC_URL is set: set FORK_VENUE to a JSON file with the venue's addresses")
-        with Anvil.start(fork_url=url, frozen_clock=frozen_clock) as fork:
-            yield VENUES[venue].connect(fork.url, json.loads(Path(book).read_text()), own_aggregator=True)
-        return
+        addresses = json.loads(Path(book).read_text())
+        if VENUES[venue].is_at(addresses):
+            with Anvil.start(fork_url=url, frozen_clock=frozen_clock) as fork:
+                yield VENUES[venue].connect(fork.url, addresses, own_aggregator=True)
+            return
     upstream, original = start(venue, port=None, **build)
     with upstream, Anvil.start(fork_url=upstream.url, frozen_clock=frozen_clock) as fork:
         yield VENUES[venue].connect(fork.url, original.to_dict())

@@ -51,6 +51,8 @@ class Market:
 class PerpV2(Venue):
     """A Perp v2 deployment on an Anvil, own or forked. Make it with `build`, `connect` or `load`."""
 
+    landmark = "base_token"
+
     def __init__(self, rpc: Rpc, clearing_house: str, base_tokens: dict[str, str]):
         def at(name: str, address: str) -> Contract:
             return Contract(rpc, published(name), address)

@@ -68,6 +68,7 @@ class Order(NamedTuple):
 class Synthetix(Venue):
     """A Perps V2 deployment on an Anvil, own or forked. Make it with `build`, `connect` or `load`."""
 
+    landmark = "market"
     decimals = 18
     unit = WAD
 

@@ -30,6 +30,7 @@ OWNER, MAKER = actor("owner"), actor("maker")
 class Venue(ABC):
     """A venue on an Anvil, own or forked. Make it with `build`, `connect` or `load`."""
 
+    landmark: str  # What each of its markets has in `to_dict()`, and no other venue's.
     rpc: Rpc
     settlement_token: Contract
     decimals: int
@@ -52,6 +53,11 @@ class Venue(ABC):
     @abstractmethod
     def to_dict(self) -> dict[str, Any]:
         """All addresses, ready for JSON."""
+
+    @classmethod
+    def is_at(cls, addresses: dict[str, Any]) -> bool:
+        """Whether these are addresses of such a venue."""
+        return all(cls.landmark in market for market in addresses["markets"].values())
 
     @classmethod
     def load(cls, url: str, path: Path | str) -> Self:

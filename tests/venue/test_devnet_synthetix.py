@@ -1,5 +1,6 @@
 """Synthetix Perps V2 on a devnet: orders wait for a keeper, prices may be refused, quotes hold to the wei."""
 
+import json
 import time
 
 import pytest
@@ -544,17 +545,26 @@ def test_forked__of_a_fresh_venue__yields_its_handle():
         assert venue.position(TRADER, "BTC").size == -WAD
 
 
-def test_connect__own_aggregator__takes_both_oracles_over(chain):
+@pytest.mark.parametrize("venue_of_the_file", ["synthetix", "perp_v2"])
+def test_forked__operators_chain__is_taken_if_it_holds_that_venue(
+    chain, venue_of_the_file, tmp_path, monkeypatch
+):
     upstream, original = chain
-    few = {"markets": {"ETH": {"market": str(original.markets["ETH"].market)}}}
-    with Anvil.start(fork_url=upstream.url) as anvil:
-        venue = Synthetix.connect(anvil.url, few, own_aggregator=True)
+    markets = {
+        "synthetix": {"ETH": {"market": str(original.markets["ETH"].market)}},
+        "perp_v2": {"ETH": {"base_token": OUTSIDER}},
+    }
+    (tmp_path / "venue.json").write_text(json.dumps({"markets": markets[venue_of_the_file]}))
+    monkeypatch.setenv("FORK_RPC_URL", upstream.url)
+    monkeypatch.setenv("FORK_VENUE", str(tmp_path / "venue.json"))
+
+    with forked("synthetix") as venue:
+        assert (list(venue.markets) == ["ETH"]) == (venue_of_the_file == "synthetix")
+        assert (venue.pyth == original.pyth) == (venue_of_the_file == "perp_v2")
         venue.deposit(TRADER, "ETH", 10_000 * WAD)
         venue.move("ETH", 2_100 * WAD)
-
         venue.trade(TRADER, "ETH", 15 * WAD)
 
-        assert venue.pyth != original.pyth
         assert venue.position(TRADER, "ETH").last_price == pytest.approx(2_100 * WAD, rel=1e-4)
 
 
