@@ -81,6 +81,8 @@ class Anvil:
 
         LOGS.mkdir(exist_ok=True)
         log = LOGS / f"anvil-{port}.log"
+        # Past states go to disk by and by: into a place that goes with the chain.
+        options += ["--cache-path", str(_states(log))]
         with log.open("w") as sink:
             process = subprocess.Popen(
                 [_binary(), *options, *extra], stdin=subprocess.DEVNULL, stdout=sink, stderr=subprocess.STDOUT
@@ -143,6 +145,10 @@ def _is_taken(host: str, port: int) -> bool:
         return probe.connect_ex((host, port)) == 0
 
 
+def _states(log: Path) -> Path:
+    return log.with_suffix(".states")
+
+
 def _terminate(process: subprocess.Popen[bytes], log: Path) -> None:
     if process.poll() is None:
         # Only the log of a chain that ended by itself tells anything.
@@ -153,3 +159,4 @@ def _terminate(process: subprocess.Popen[bytes], log: Path) -> None:
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+    shutil.rmtree(_states(log), ignore_errors=True)
