@@ -2,6 +2,8 @@
 pragma solidity ^0.8.28;
 
 import {ILens} from "interfaces/ILens.sol";
+import {IRequestQueue} from "interfaces/IRequestQueue.sol";
+import {IQueuedVault} from "interfaces/IQueuedVault.sol";
 import {ILeveragedVault} from "interfaces/ILeveragedVault.sol";
 
 /// @title Reads many vaults in one call. Holds nothing, may do nothing.
@@ -26,5 +28,10 @@ contract Lens is ILens {
         one.vault = vault;
         one.snapshot = ILeveragedVault(vault).snapshot();
         one.policy = ILeveragedVault(vault).terms().policy();
+        // An instant vault has no queue to tell of.
+        try IQueuedVault(vault).queue() returns (IRequestQueue) {
+            one.isQueued = true;
+            one.waiting = IQueuedVault(vault).waiting();
+        } catch {}
     }
 }

@@ -212,11 +212,11 @@ abstract contract LeveragedVault is ILeveragedVault, ReentrancyGuardTransient {
         return adapter.position();
     }
 
-    /// @dev The vault with `p` at `price` now, the ledger as it would be booked, and the management fee since the last accrual.
-    function _project(IPerpAdapter.Position memory p, uint256 price)
+    /// @dev The vault with `p` at `price` now, and the management fee since the last accrual, which its supply includes.
+    function _value(IPerpAdapter.Position memory p, uint256 price)
         internal
         view
-        returns (State memory s, Attribution memory lines, Due memory fee)
+        returns (State memory s, Due memory fee)
     {
         s.price = price;
         s.size = p.size;
@@ -224,12 +224,23 @@ abstract contract LeveragedVault is ILeveragedVault, ReentrancyGuardTransient {
         s.equity = LeverageMath.equity(p.cash, p.size, price);
         s.supply = token.totalSupply();
         (s.mintFee, s.burnFee, fee.managementIntegral, fee.treasury) = terms.rates();
+        fee.shares = LeverageMath.managementShares(s.supply, fee.managementIntegral - _status.managementIntegral);
+        s.supply += fee.shares;
+    }
+
+    /// @dev The same with the ledger as it would be booked.
+    function _project(IPerpAdapter.Position memory p, uint256 price)
+        internal
+        view
+        returns (State memory s, Attribution memory lines, Due memory fee)
+    {
+        (s, fee) = _value(p, price);
         // Nobody's nav: the ledger begins anew with the next holder.
         if (s.supply == 0) return (s, lines, fee);
 
         lines = _attribution;
+        s.supply -= fee.shares;
         int256 before = _explain(s, lines);
-        fee.shares = LeverageMath.managementShares(s.supply, fee.managementIntegral - _status.managementIntegral);
         s.supply += fee.shares;
         lines.managementFee += (int256(_nav(s)) - before).toInt128();
     }
@@ -291,7 +302,7 @@ abstract contract LeveragedVault is ILeveragedVault, ReentrancyGuardTransient {
     }
 
     function _now() internal view returns (State memory s) {
-        (s,,) = _project(_position(), oracle.price());
+        (s,) = _value(_position(), oracle.price());
     }
 
     function _nav(State memory s) internal pure returns (uint256) {
@@ -308,7 +319,7 @@ abstract contract LeveragedVault is ILeveragedVault, ReentrancyGuardTransient {
         return policy.due(_rebalancing, target, s.price, _leverage(s), block.timestamp, isKeeper);
     }
 
-    function _ruin(int256 left, int256 size) private {
+    function _ruin(int256 left, int256 size) internal virtual {
         _status.isRuined = true;
         emit Ruined({equity: left, size: size});
     }

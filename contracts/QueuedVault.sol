@@ -9,6 +9,7 @@ import {IQueuedVault} from "interfaces/IQueuedVault.sol";
 import {IRequestQueue} from "interfaces/IRequestQueue.sol";
 import {IVaultTerms} from "interfaces/IVaultTerms.sol";
 import {LeveragedVault} from "contracts/LeveragedVault.sol";
+import {Batches} from "contracts/libraries/Batches.sol";
 import {LeverageMath, WAD} from "contracts/libraries/LeverageMath.sol";
 import {RebalancePolicy} from "contracts/libraries/RebalancePolicy.sol";
 
@@ -48,7 +49,7 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
         Trigger trigger;
     }
 
-    /// @dev What a settlement does: batches as requested; `brought` and `paid` in assets, net of the mint fee and before the
+    /// @dev What a settlement does: batches as requested, as far as they were filled; `brought` and `paid` in assets, net of the mint fee and before the
     /// burn fee; the tips, WAD, and what of cost and fees the fund bears, WAD.
     struct Settlement {
         uint256 assets;
@@ -60,6 +61,7 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
         uint256 tipShares;
         int256 cost;
         uint256 fees;
+        uint256 unfilled;
     }
 
     /// @dev Collateral here that is the holders', in assets; below zero, what lies at the venue but is owed to others: deposits
@@ -80,7 +82,7 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
     constructor(Config memory config, IRequestQueue queue_) LeveragedVault(config, address(queue_)) {
         queue = queue_;
         require(queue_.asset() == _asset, WrongAsset(queue_.asset(), _asset));
-        queue_.bind();
+        queue_.bind(token);
     }
 
     /* VIEWS */
@@ -102,13 +104,10 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
     /// @inheritdoc IQueuedVault
     /// @dev E-7, on what can be read cheaply.
     function roomFor(uint256 assets) external view returns (uint256 today, uint256 beforeCap, uint256 least) {
-        (, uint256 minNotional, uint256 dailyCap, uint256 totalCap, uint256 pausedUntil) = terms.limits();
+        uint256 pausedUntil;
+        (today, beforeCap, least, pausedUntil) = _room(assets);
         require(block.timestamp >= pausedUntil, MintsPaused(pausedUntil));
         require(!_status.isRuined, VaultRuined());
-        Mark memory m = _mark;
-        today = Math.saturatingSub(dailyCap, mintedToday() + assets);
-        beforeCap = Math.saturatingSub(totalCap, _floor(LeverageMath.equity(m.cash, m.size, m.price)) + assets);
-        least = Math.max(1, Math.ceilDiv(minNotional * WAD, uint256(target.abs()) * _scale));
     }
 
     /* COMMIT */
@@ -118,7 +117,7 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
         require(!_flight.isInFlight, OrderPending(_flight.time));
         if (cashShort() > 0) _collectCash();
         (uint256 price, bool isGood, bool isNear) = _prices();
-        (State memory s,,) = _project(_position(), price);
+        (State memory s,) = _value(_position(), price);
         if (s.supply > 0 && !_status.isRuined) {
             require(!_isGone(s.size), PositionGone(s.size, _mark.size));
             require(s.equity > 0, Underwater(s.equity));
@@ -312,10 +311,10 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
         feesOwed += t.assets - t.brought + burnFee;
         _purse.idle = (int256(_purse.idle) + t.brought.toInt256() - t.paid.toInt256()).toInt128();
         if (t.brought > 0) _countMinted(t.brought);
-        queue.settle(t.minted, t.paid - burnFee);
         if (f.trigger != Trigger.NONE) _noteRebalance(s, f, o, t, before);
         else if (isFirst) _rebalancing = Rebalancing(o.price.toUint128(), uint40(block.timestamp), Trigger.NONE, false);
         _book(s, lines);
+        _tellQueue(t, burnFee);
         emit Settled({
             caller: msg.sender,
             price: o.price,
@@ -338,15 +337,15 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
         returns (Settlement memory t)
     {
         (t.assets, t.shares) = queue.inFlight();
-        t.brought = t.assets - LeverageMath.feeUp(t.assets, s.mintFee);
         uint256 forEntrants;
         uint256 forLeavers;
         if (o.fill.size != 0) {
             LeverageMath.Sizes memory z = LeverageMath.Sizes(f.enter, f.leave, f.rebalance);
+            t.unfilled = LeverageMath.unfilled(o.fill.size, z.order());
+            (t.assets, t.shares) = (Batches.filled(t.assets, t.unfilled), Batches.filled(t.shares, t.unfilled));
             t.tips = f.tip + (o.reward > 0 ? o.reward : _tip(terms.policy(), s.equity, block.timestamp - f.time));
             t.cost = _cost(o.fill, o.price);
-            uint256 cost = t.tips;
-            if (t.cost > 0) cost += LeverageMath.costOfWhole(uint256(t.cost), o.fill.size, z.order());
+            uint256 cost = t.tips + (t.cost > 0 ? uint256(t.cost) : 0);
             forEntrants = LeverageMath.costShare(cost, z.enter, z);
             forLeavers = LeverageMath.costShare(cost, z.leave, z);
             t.fees = o.fill.fee + t.tips;
@@ -355,14 +354,26 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
             );
             t.cost += (t.tips).toInt256() - (forEntrants + forLeavers).toInt256();
         }
+        t.brought = t.assets - LeverageMath.feeUp(t.assets, s.mintFee);
         // Holders with less than nothing are left with next to nothing: who enters does not owe for them.
         int256 equity_ = s.equity > 0 ? s.equity : int256(0);
         t.minted = LeverageMath.toSharesDown(Math.saturatingSub(t.brought * _scale, forEntrants), equity_, s.supply);
-        if (t.shares > 0) {
-            t.paid = _floor(LeverageMath.portionDown(equity_, t.shares, s.supply) - forLeavers.toInt256());
+        if (s.supply + t.minted > t.shares) {
+            if (t.shares > 0) {
+                t.paid = _floor(LeverageMath.portionDown(equity_, t.shares, s.supply) - forLeavers.toInt256());
+            }
+            t.tipShares = LeverageMath.toSharesDown(t.tips, equity_, s.supply);
+        } else {
+            // Where nobody stays, whatever is left is the leavers', and shares for tips would be worth nothing.
+            t.paid = _floor(LeverageMath.equity(s.cash + o.fill.cash, s.size + o.fill.size, s.price));
         }
-        // Where nobody stays, shares would be worth nothing.
-        if (s.supply + t.minted > t.shares) t.tipShares = LeverageMath.toSharesDown(t.tips, equity_, s.supply);
+    }
+
+    function _tellQueue(Settlement memory t, uint256 burnFee) private {
+        (uint256 today, uint256 beforeCap, uint256 least, uint256 pausedUntil) = _room(0);
+        bool isOpen = block.timestamp >= pausedUntil && !_status.isRuined;
+        uint256 room = isOpen ? Math.min(today, beforeCap) : 0;
+        queue.settle(t.minted, t.paid - burnFee, t.unfilled, room, least);
     }
 
     function _noteRebalance(
@@ -452,6 +463,20 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
         }
     }
 
+    /// @dev E-7, from the last booking: how much more may come in today and before the total cap, beside `assets`.
+    function _room(uint256 assets)
+        private
+        view
+        returns (uint256 today, uint256 beforeCap, uint256 least, uint256 pausedUntil)
+    {
+        uint256 minNotional;
+        (, minNotional, today, beforeCap, pausedUntil) = terms.limits();
+        Mark memory m = _mark;
+        today = Math.saturatingSub(today, mintedToday() + assets);
+        beforeCap = Math.saturatingSub(beforeCap, _floor(LeverageMath.equity(m.cash, m.size, m.price)) + assets);
+        least = Math.max(1, Math.ceilDiv(minNotional * WAD, uint256(target.abs()) * _scale));
+    }
+
     /// @dev Seconds that people have waited, or a scheduled rebalance is late.
     function _lateness(IVaultTerms.Policy memory p, Plan memory plan) private view returns (uint256 late) {
         if (plan.openedAt != 0) late = block.timestamp - plan.openedAt;
@@ -474,6 +499,11 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
 
     function _venue() private view returns (IDelayedAdapter) {
         return IDelayedAdapter(address(adapter));
+    }
+
+    function _ruin(int256 left, int256 size) internal override {
+        super._ruin(left, size);
+        queue.close();
     }
 
     function _pay(address receiver, uint256 assets) internal override {

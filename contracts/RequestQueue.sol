@@ -40,8 +40,8 @@ contract RequestQueue is IRequestQueue, ReentrancyGuardTransient {
 
     constructor(address asset_) {
         asset = asset_;
-        _deposits.open();
-        _redemptions.open();
+        _deposits.open(0);
+        _redemptions.open(type(uint256).max);
     }
 
     modifier onlyVault() {
@@ -88,6 +88,16 @@ contract RequestQueue is IRequestQueue, ReentrancyGuardTransient {
     /// @inheritdoc IERC7540Deposit
     function claimableDepositRequest(uint256 id, address controller) external view returns (uint256) {
         return _deposits.claimableOf(id, controller, false);
+    }
+
+    /// @inheritdoc IRequestQueue
+    function refundableDepositRequest(uint256 id, address controller) external view returns (uint256) {
+        return _deposits.refundableOf(id, controller);
+    }
+
+    /// @inheritdoc IRequestQueue
+    function refundableRedeemRequest(uint256 id, address controller) external view returns (uint256) {
+        return _redemptions.refundableOf(id, controller);
     }
 
     /// @inheritdoc IERC7540Redeem
@@ -143,8 +153,8 @@ contract RequestQueue is IRequestQueue, ReentrancyGuardTransient {
 
     /// @inheritdoc IRequestQueue
     function room() external view returns (uint256) {
-        (uint256 today, uint256 beforeCap,) = IQueuedVault(vault).roomFor(_deposits.waiting());
-        return Math.min(today, beforeCap);
+        (uint256 today, uint256 beforeCap,) = IQueuedVault(vault).roomFor(_deposits.closed());
+        return Math.saturatingSub(Math.min(today, beforeCap), _deposits.batches[_deposits.tail].amount);
     }
 
     /// @inheritdoc IRequestQueue
@@ -179,10 +189,7 @@ contract RequestQueue is IRequestQueue, ReentrancyGuardTransient {
         returns (uint256 id)
     {
         _requireOperator(owner);
-        (uint256 today, uint256 beforeCap, uint256 least) = IQueuedVault(vault).roomFor(_deposits.waiting());
-        require(assets >= least, RequestTooSmall(assets, least));
-        require(assets <= today, DailyCapExceeded(assets, today));
-        require(assets <= beforeCap, TotalCapExceeded(assets, beforeCap));
+        if (!_deposits.takes(assets)) _askForRoom(assets);
         id = _deposits.join(controller, assets, isRefunded);
         emit DepositRequest({controller: controller, owner: owner, requestId: id, sender: msg.sender, assets: assets});
         uint256 held = IERC20(asset).balanceOf(address(this));
@@ -202,7 +209,7 @@ contract RequestQueue is IRequestQueue, ReentrancyGuardTransient {
         nonReentrant
         returns (uint256 id)
     {
-        require(shares > 0, ZeroAmount());
+        require(_redemptions.takes(shares), RequestTooSmall(shares, 1));
         id = _redemptions.join(controller, shares, isRefunded);
         emit RedeemRequest({controller: controller, owner: owner, requestId: id, sender: msg.sender, shares: shares});
         _token.pull(isOperator[owner][msg.sender] ? owner : msg.sender, owner, shares);
@@ -296,10 +303,10 @@ contract RequestQueue is IRequestQueue, ReentrancyGuardTransient {
     /* THE VAULT'S DOORS */
 
     /// @inheritdoc IRequestQueue
-    function bind() external {
+    function bind(ILeveragedToken token) external {
         require(vault == address(0), AlreadyBound(vault));
         vault = msg.sender;
-        _token = ILeveragedVault(msg.sender).token();
+        _token = token;
         emit Bound({vault: msg.sender});
     }
 
@@ -311,9 +318,14 @@ contract RequestQueue is IRequestQueue, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IRequestQueue
-    function settle(uint256 shares, uint256 assets) external onlyVault nonReentrant {
-        if (_deposits.isInFlight) _deposits.settle(shares);
-        if (_redemptions.isInFlight) _redemptions.settle(assets);
+    function settle(uint256 shares, uint256 assets, uint256 unfilled, uint256 room_, uint256 least)
+        external
+        onlyVault
+        nonReentrant
+    {
+        if (_deposits.isInFlight) _deposits.settle(shares, unfilled);
+        if (_redemptions.isInFlight) _redemptions.settle(assets, unfilled);
+        _deposits.limit(room_, least);
     }
 
     /// @inheritdoc IRequestQueue
@@ -325,11 +337,26 @@ contract RequestQueue is IRequestQueue, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IRequestQueue
+    function close() external onlyVault nonReentrant {
+        _deposits.limit(0, 1);
+    }
+
+    /// @inheritdoc IRequestQueue
     function pay(address receiver, uint256 assets) external onlyVault nonReentrant {
         IERC20(asset).safeTransfer(receiver, assets);
     }
 
     /* INTERNALS */
+
+    /// @dev What the vault said at the last settlement does not allow a deposit: ask again, and tell why not.
+    function _askForRoom(uint256 assets) private {
+        (uint256 today, uint256 beforeCap, uint256 least) = IQueuedVault(vault).roomFor(_deposits.closed());
+        uint256 waiting = _deposits.batches[_deposits.tail].amount;
+        require(assets >= least, RequestTooSmall(assets, least));
+        require(waiting + assets <= today, DailyCapExceeded(assets, Math.saturatingSub(today, waiting)));
+        require(waiting + assets <= beforeCap, TotalCapExceeded(assets, Math.saturatingSub(beforeCap, waiting)));
+        _deposits.limit(Math.min(today, beforeCap), least);
+    }
 
     function _giveShares(uint256 assets, uint256 shares, address receiver, address controller) private {
         emit Deposit({sender: controller, owner: receiver, assets: assets, shares: shares});

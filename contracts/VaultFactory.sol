@@ -5,6 +5,8 @@ import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManage
 import {Create2} from "@openzeppelin/contracts/utils/Create2.sol";
 import {ILeveragedVault} from "interfaces/ILeveragedVault.sol";
 import {IPerpAdapter} from "interfaces/IPerpAdapter.sol";
+import {IQueuedVault} from "interfaces/IQueuedVault.sol";
+import {IRequestQueue} from "interfaces/IRequestQueue.sol";
 import {IVaultFactory} from "interfaces/IVaultFactory.sol";
 
 /// @title Creates vaults and lists them. It has no power over a vault once created.
@@ -33,16 +35,21 @@ contract VaultFactory is AccessManaged, IVaultFactory {
     }
 
     /// @inheritdoc IVaultFactory
-    function create(bytes32 key, bytes calldata adapterCode, bytes calldata vaultCode)
+    function create(bytes32 key, bytes calldata adapterCode, bytes calldata queueCode, bytes calldata vaultCode)
         external
         restricted
-        returns (address vault, address adapter)
+        returns (address vault, address adapter, address queue)
     {
         require(vaultOf[key] == address(0), AlreadyCreated(key, vaultOf[key]));
         adapter = Create2.deploy(0, key, adapterCode);
+        if (queueCode.length > 0) queue = Create2.deploy(0, key, queueCode);
         vault = Create2.deploy(0, key, vaultCode);
         bool isBound = address(ILeveragedVault(vault).adapter()) == adapter && IPerpAdapter(adapter).vault() == vault;
         require(isBound, AdapterNotBound(adapter, vault));
+        if (queue != address(0)) {
+            isBound = address(IQueuedVault(vault).queue()) == queue && IRequestQueue(queue).vault() == vault;
+            require(isBound, QueueNotBound(queue, vault));
+        }
 
         vaultOf[key] = vault;
         _vaults.push(vault);

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {ILeveragedVault} from "interfaces/ILeveragedVault.sol";
+import {IQueuedVault} from "interfaces/IQueuedVault.sol";
 import {IVaultTerms} from "interfaces/IVaultTerms.sol";
 
 /// @title Reads many vaults in one call, for keepers and pages.
@@ -9,11 +10,15 @@ interface ILens {
     /// @param vault The vault read.
     /// @param snapshot Its snapshot; all zero, its timestamp too, when it could not be taken.
     /// @param policy Its policy, for `decide()`.
+    /// @param isQueued Whether the venue fills later and users come and go through a queue.
+    /// @param waiting What waits in it; empty for an instant vault.
     /// @param failure Revert data of a snapshot that could not be taken, such as a stale price; empty when there was none.
     struct Report {
         address vault;
         ILeveragedVault.Snapshot snapshot;
         IVaultTerms.Policy policy;
+        bool isQueued;
+        IQueuedVault.Waiting waiting;
         bytes failure;
     }
 

@@ -3,6 +3,7 @@ pragma solidity ^0.8.28;
 
 import {IERC7540Deposit, IERC7540Operator, IERC7540Redeem} from "interfaces/IERC7540.sol";
 import {IERC7575} from "interfaces/IERC7575.sol";
+import {ILeveragedToken} from "interfaces/ILeveragedToken.sol";
 
 /// @title The door of a queued vault: requests in, claims out (ERC-7540 over ERC-7575).
 /// @notice It knows who asked for what and keeps their collateral and shares; it knows nothing of positions. Requests collect
@@ -58,6 +59,11 @@ interface IRequestQueue is IERC7575, IERC7540Operator, IERC7540Deposit, IERC7540
 
     /* VIEWS */
 
+    /// @notice What `cancelDepositRequest` returns because an order failed or was filled in part; 0 while it is pending.
+    function refundableDepositRequest(uint256 requestId, address controller) external view returns (uint256 assets);
+    /// @notice The same of a redemption.
+    function refundableRedeemRequest(uint256 requestId, address controller) external view returns (uint256 shares);
+
     /// @notice The only account that may commit, settle, fail and pay; zero until bound.
     function vault() external view returns (address);
     /// @notice Largest deposit that can be requested now, in assets; reverts with the reason when none can.
@@ -72,17 +78,22 @@ interface IRequestQueue is IERC7575, IERC7540Operator, IERC7540Deposit, IERC7540
 
     /* THE VAULT'S DOORS */
 
-    /// @notice Make the caller the vault of this queue. Anyone, once: a vault calls it in its constructor, and a vault whose
+    /// @notice Make the caller the vault of this queue and `token` its share. Anyone, once: a vault calls it in its constructor, and a vault whose
     /// queue was bound by somebody else cannot be created.
-    function bind() external;
+    function bind(ILeveragedToken token) external;
     /// @notice The batches chosen are in flight, and `margin` of the collateral goes to `receiver` with their order.
     function commit(bool deposits, bool redemptions, uint256 margin, address receiver) external;
     /// @notice What is in flight ends: deposits with `shares`, which the vault mints here, redemptions with `assets`.
-    function settle(uint256 shares, uint256 assets) external;
+    /// @param unfilled WAD fraction of both that the venue did not fill and that is returned.
+    /// @param room How many assets may be requested from now on, unless the vault says otherwise when it is asked.
+    /// @param least The least that may be.
+    function settle(uint256 shares, uint256 assets, uint256 unfilled, uint256 room, uint256 least) external;
     /// @notice The order has failed: requests are refunded or carried on, as their owners chose.
     /// @param lost Assets of the deposits that went down with the position; then all of them are refunded.
     /// @param isGone Whether the position is gone.
     function fail(uint256 lost, bool isGone) external;
+    /// @notice The vault is ruined: no more deposits.
+    function close() external;
     /// @notice Collateral that lies here goes to `receiver`: fees.
     function pay(address receiver, uint256 assets) external;
 }

@@ -4,6 +4,7 @@ pragma solidity ^0.8.28;
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IRequestQueue} from "interfaces/IRequestQueue.sol";
+import {WAD} from "contracts/libraries/LeverageMath.sol";
 
 /// @title Requests that collect in batches and end together: one side of a request queue, deposits or redemptions.
 /// @notice Every function costs the same for any number of requests: a batch keeps sums, a request its part of them.
@@ -13,70 +14,94 @@ import {IRequestQueue} from "interfaces/IRequestQueue.sol";
 library Batches {
     using SafeCast for uint256;
 
+    /// @dev PARTLY: settled in part, because the venue filled no more; the rest is returned.
     enum End {
         NONE,
         SETTLED,
+        PARTLY,
         REFUNDED
     }
 
-    /// @param refundable Part of the amount that leaves the batch when its order fails.
+    /// @dev Once it has ended, what is left of it to claim.
     /// @param openedAt When its first request was made.
-    /// @param hasFailed Whether an order of it has failed: what was refundable then is so for good.
+    /// @param hasFailed Whether an order of it has failed: who chose a refund has left it.
     struct Batch {
-        uint128 amount;
-        uint128 result;
-        uint128 refundable;
-        uint40 openedAt;
+        uint104 amount;
+        uint104 result;
+        uint32 openedAt;
         bool hasFailed;
         End end;
     }
 
+    /// @param isRefunded Whether it leaves its batch when an order fails.
+    /// @param isReturned Whether it is what is left of a request that was settled in part.
     struct Request {
         uint128 amount;
         uint64 batch;
         bool isRefunded;
+        bool isReturned;
     }
 
-    /// @dev Settled requests whose place was needed for a new one.
+    /// @dev Settled requests whose place was needed for a new one, and what is left of claims in part.
     struct Claim {
         uint128 amount;
         uint128 result;
     }
 
+    /// @param room Most that the tail may hold, as far as it is known.
+    /// @param least Smallest request.
+    /// @param refundable Part of a batch that leaves it when an order fails.
+    /// @param unfilled WAD fraction of a batch that is returned because the venue did not fill it.
     struct Side {
-        uint64 head;
-        uint64 tail;
+        uint32 head;
+        uint32 tail;
         bool isInFlight;
+        uint104 room;
+        uint80 least;
         mapping(uint256 id => Batch) batches;
+        mapping(uint256 id => uint256) refundable;
+        mapping(uint256 id => uint256) unfilled;
         mapping(address controller => Request[2]) requests;
         mapping(address controller => Claim) claims;
     }
 
     /// @notice Before the first request: ids count from 1.
-    function open(Side storage q) internal {
+    function open(Side storage q, uint256 room) internal {
         (q.head, q.tail) = (1, 1);
+        limit(q, room, 1);
+    }
+
+    /// @notice How much the tail may hold from now on, and the smallest request.
+    function limit(Side storage q, uint256 room, uint256 least) internal {
+        q.room = uint104(Math.min(room, type(uint104).max));
+        q.least = uint80(Math.min(least, type(uint80).max));
     }
 
     /* REQUESTS */
+
+    /// @notice Whether the tail takes `amount` by what is known.
+    function takes(Side storage q, uint256 amount) internal view returns (bool) {
+        return amount >= q.least && q.batches[q.tail].amount + amount <= q.room;
+    }
 
     /// @notice Add to the controller's request in the batch that collects. The latest choice holds for all of it.
     function join(Side storage q, address controller, uint256 amount, bool isRefunded) internal returns (uint256 id) {
         require(controller != address(0), IRequestQueue.ZeroController());
         id = q.tail;
-        Request storage r = q.requests[controller][id & 1];
-        Batch storage b = q.batches[id];
-        Request memory was = r;
-        if (was.batch != id) {
-            _keep(q, controller, was);
-            was = Request(0, id.toUint64(), isRefunded);
+        Request memory r = q.requests[controller][id & 1];
+        if (r.batch != id) {
+            if (r.amount > 0) _keep(q, controller, r);
+            r = Request(0, uint64(id), isRefunded, false);
         }
-        if (b.amount == 0) b.openedAt = uint40(block.timestamp);
-        b.amount += amount.toUint128();
-        if (was.isRefunded) b.refundable -= was.amount;
-        was.amount += amount.toUint128();
-        was.isRefunded = isRefunded;
-        if (isRefunded) b.refundable += was.amount;
-        q.requests[controller][id & 1] = was;
+        Batch memory b = q.batches[id];
+        if (b.amount == 0) b.openedAt = uint32(block.timestamp);
+        b.amount += amount.toUint104();
+        q.batches[id] = b;
+        if (r.isRefunded != isRefunded || isRefunded) {
+            uint256 others = q.refundable[id] - (r.isRefunded ? r.amount : 0);
+            q.refundable[id] = others + (isRefunded ? r.amount + amount : 0);
+        }
+        q.requests[controller][id & 1] = Request(r.amount + uint128(amount), uint64(id), isRefunded, false);
     }
 
     /// @notice Take a request out that is not in flight, or the refund of one that failed.
@@ -85,13 +110,16 @@ library Batches {
         require(r.batch == id && r.amount > 0, IRequestQueue.NoRequest(id, controller));
         require(!(q.isInFlight && id == q.head), IRequestQueue.RequestInFlight(id));
         Batch storage b = q.batches[id];
-        amount = r.amount;
-        if (b.end == End.REFUNDED) {
-            amount = amount * b.result / b.amount;
-        } else if (!(b.hasFailed && r.isRefunded)) {
+        if (_isRefunded(q, r)) {
+            amount = b.end == End.REFUNDED ? _draw(b, r.amount) : r.amount;
+        } else if (b.end == End.PARTLY) {
+            amount = _unfilledOf(q, r);
+            _add(q.claims[controller], b, r.amount - amount);
+        } else {
             require(b.end == End.NONE, IRequestQueue.RequestSettled(id));
-            b.amount -= r.amount;
-            if (r.isRefunded) b.refundable -= r.amount;
+            amount = r.amount;
+            b.amount -= uint104(amount);
+            if (r.isRefunded) q.refundable[id] -= amount;
         }
         delete q.requests[controller][id & 1];
     }
@@ -101,10 +129,10 @@ library Batches {
         internal
         returns (uint256 result)
     {
-        Claim memory c = claimable(q, controller, isLastHeld);
+        Claim memory c = _gather(q, controller, isLastHeld);
         require(amount <= c.amount, IRequestQueue.ExceedsClaimable(amount, c.amount));
-        result = amount == 0 ? 0 : amount * c.result / c.amount;
-        _write(q, controller, c, amount, result, isLastHeld);
+        result = amount * c.result / c.amount;
+        _leave(q, controller, c, amount, result);
     }
 
     /// @notice Claim `result`; returns the amount of the request that this uses up.
@@ -112,10 +140,10 @@ library Batches {
         internal
         returns (uint256 amount)
     {
-        Claim memory c = claimable(q, controller, isLastHeld);
+        Claim memory c = _gather(q, controller, isLastHeld);
         require(result <= c.result, IRequestQueue.ExceedsClaimable(result, c.result));
-        amount = result == 0 ? 0 : Math.ceilDiv(result * c.amount, c.result);
-        _write(q, controller, c, amount, result, isLastHeld);
+        amount = Math.ceilDiv(result * c.amount, c.result);
+        _leave(q, controller, c, amount, result);
     }
 
     /* BATCHES */
@@ -124,13 +152,17 @@ library Batches {
     function commit(Side storage q) internal {
         // A batch that was carried on until everybody had left it is passed over.
         if (q.batches[q.head].amount == 0) q.head = q.tail;
+        if (q.head == q.tail) q.room -= q.batches[q.head].amount;
         q.isInFlight = true;
         q.tail = q.head + 1;
     }
 
-    /// @notice The batch in flight ends with `result` for all of it.
-    function settle(Side storage q, uint256 result) internal {
-        _end(q, End.SETTLED, result);
+    /// @notice The batch in flight ends with `result` for all of it but the WAD fraction `unfilled`.
+    function settle(Side storage q, uint256 result, uint256 unfilled) internal {
+        if (unfilled == 0) return _end(q, End.SETTLED, result);
+        q.unfilled[q.head] = unfilled;
+        q.batches[q.head].amount = uint104(filled(q.batches[q.head].amount, unfilled));
+        _end(q, End.PARTLY, result);
     }
 
     /// @notice The batch in flight ends and returns `result` of what was requested.
@@ -144,18 +176,23 @@ library Batches {
         Batch storage b = q.batches[q.head];
         if (block.timestamp > b.openedAt + patience) return refund(q, b.amount);
         q.isInFlight = false;
-        b.amount -= b.refundable;
-        b.refundable = 0;
+        b.amount -= uint104(q.refundable[q.head]);
+        q.refundable[q.head] = 0;
         b.hasFailed = true;
     }
 
     /* VIEWS */
 
+    /// @notice What is settled of `amount` when the WAD fraction `unfilled` is not.
+    function filled(uint256 amount, uint256 unfilled) internal pure returns (uint256) {
+        return amount - amount * unfilled / WAD;
+    }
+
     /// @notice What the next commit would take, and since when it waits; nothing while a batch is in flight.
     function next(Side storage q) internal view returns (uint256 amount, uint256 openedAt) {
         if (q.isInFlight) return (0, 0);
-        Batch storage b = q.batches[q.head];
-        if (b.amount == 0) b = q.batches[q.tail];
+        Batch memory b = q.batches[q.head];
+        if (b.amount == 0 && q.head != q.tail) b = q.batches[q.tail];
         return b.amount == 0 ? (0, 0) : (b.amount, b.openedAt);
     }
 
@@ -164,17 +201,15 @@ library Batches {
         return q.isInFlight ? q.batches[q.head].amount : 0;
     }
 
-    /// @notice Everything that was requested and has not ended.
-    function waiting(Side storage q) internal view returns (uint256 amount) {
-        amount = q.batches[q.tail].amount;
-        if (q.head != q.tail) amount += q.batches[q.head].amount;
+    /// @notice What has not ended but collects no more: in flight or carried on.
+    function closed(Side storage q) internal view returns (uint256) {
+        return q.head == q.tail ? 0 : q.batches[q.head].amount;
     }
 
     /// @notice The part of a request that has not ended.
     function pending(Side storage q, uint256 id, address controller, bool isLastHeld) internal view returns (uint256) {
         Request memory r = q.requests[controller][id & 1];
-        if (r.batch != id || _isRefunded(q, r)) return 0;
-        return _isEnded(q, id, isLastHeld) ? 0 : r.amount;
+        return r.batch != id || _isEnded(q, id, isLastHeld) || _isRefunded(q, r) ? 0 : r.amount;
     }
 
     /// @notice What a controller can claim of the batch `id`, or of everything when `id` is 0.
@@ -185,7 +220,16 @@ library Batches {
     {
         if (id == 0) return claimable(q, controller, isLastHeld).amount;
         Request memory r = q.requests[controller][id & 1];
-        return r.batch == id && _isClaimable(q, r, isLastHeld) ? r.amount : 0;
+        return r.batch == id && _isClaimable(q, r, isLastHeld) ? r.amount - _unfilledOf(q, r) : 0;
+    }
+
+    /// @notice What a controller can take back of the batch `id` because an order failed or was filled in part.
+    function refundableOf(Side storage q, uint256 id, address controller) internal view returns (uint256) {
+        Request memory r = q.requests[controller][id & 1];
+        if (r.batch != id || r.amount == 0) return 0;
+        Batch storage b = q.batches[id];
+        if (!_isRefunded(q, r)) return _unfilledOf(q, r);
+        return b.end == End.REFUNDED ? _resultOf(b, r.amount) : r.amount;
     }
 
     /// @notice Everything that a controller can claim. With `isLastHeld` the batch that ended last is not paid for yet.
@@ -194,8 +238,9 @@ library Batches {
         for (uint256 i = 0; i < 2; ++i) {
             Request memory r = q.requests[controller][i];
             if (!_isClaimable(q, r, isLastHeld)) continue;
-            c.amount += r.amount;
-            c.result += _resultOf(q, r);
+            uint256 amount = r.amount - _unfilledOf(q, r);
+            c.amount += uint128(amount);
+            c.result += uint128(_resultOf(q.batches[r.batch], amount));
         }
     }
 
@@ -203,29 +248,57 @@ library Batches {
 
     function _end(Side storage q, End end, uint256 result) private {
         Batch storage b = q.batches[q.head];
-        b.result = result.toUint128();
+        b.result = result.toUint104();
         b.end = end;
         q.head += 1;
         q.isInFlight = false;
     }
 
-    /// @dev Make room for a new request: what an old one has earned joins the sum. A refund must be taken first.
-    function _keep(Side storage q, address controller, Request memory r) private {
-        if (r.amount == 0) return;
-        require(!_isRefunded(q, r), IRequestQueue.RefundWaiting(r.batch, r.amount));
-        Claim storage c = q.claims[controller];
-        c.amount += r.amount;
-        c.result += _resultOf(q, r);
+    /// @dev Everything that a controller can claim, taken out of its batches.
+    function _gather(Side storage q, address controller, bool isLastHeld) private returns (Claim memory c) {
+        c = q.claims[controller];
+        for (uint256 i = 0; i < 2; ++i) {
+            Request memory r = q.requests[controller][i];
+            if (!_isClaimable(q, r, isLastHeld)) continue;
+            uint256 back = _unfilledOf(q, r);
+            uint256 amount = r.amount - back;
+            c.amount += uint128(amount);
+            c.result += uint128(_draw(q.batches[r.batch], amount));
+            if (back == 0) delete q.requests[controller][i];
+            else q.requests[controller][i] = Request(uint128(back), r.batch, true, true);
+        }
     }
 
-    /// @dev What is left of a claim goes to the sum, and the requests that it took in are gone.
-    function _write(Side storage q, address controller, Claim memory c, uint256 amount, uint256 result, bool isLastHeld)
-        private
-    {
-        for (uint256 i = 0; i < 2; ++i) {
-            if (_isClaimable(q, q.requests[controller][i], isLastHeld)) delete q.requests[controller][i];
-        }
+    /// @dev What is not claimed yet stays as a sum.
+    function _leave(Side storage q, address controller, Claim memory c, uint256 amount, uint256 result) private {
         q.claims[controller] = Claim(c.amount - uint128(amount), c.result - uint128(result));
+    }
+
+    /// @dev Make room for a new request: what an old one has earned joins the sum. A refund must be taken first.
+    function _keep(Side storage q, address controller, Request memory r) private {
+        require(!_isRefunded(q, r) && _unfilledOf(q, r) == 0, IRequestQueue.RefundWaiting(r.batch, r.amount));
+        _add(q.claims[controller], q.batches[r.batch], r.amount);
+    }
+
+    function _add(Claim storage c, Batch storage b, uint256 amount) private {
+        c.amount += uint128(amount);
+        c.result += uint128(_draw(b, amount));
+    }
+
+    /// @dev Take a request's part out of its batch: what rounds down stays for the others, and the last gets all that is left.
+    function _draw(Batch storage b, uint256 amount) private returns (uint256 result) {
+        result = _resultOf(b, amount);
+        b.amount = uint104(Math.saturatingSub(b.amount, amount));
+        b.result -= uint104(result);
+    }
+
+    function _resultOf(Batch storage b, uint256 amount) private view returns (uint256) {
+        // Parts of a batch that was filled in part are rounded up, so that the last may be a few wei more than there are.
+        return amount >= b.amount ? b.result : amount * b.result / b.amount;
+    }
+
+    function _unfilledOf(Side storage q, Request memory r) private view returns (uint256) {
+        return q.batches[r.batch].end == End.PARTLY && !r.isReturned ? r.amount * q.unfilled[r.batch] / WAD : 0;
     }
 
     function _isClaimable(Side storage q, Request memory r, bool isLastHeld) private view returns (bool) {
@@ -233,16 +306,11 @@ library Batches {
     }
 
     function _isEnded(Side storage q, uint256 id, bool isLastHeld) private view returns (bool) {
-        return id < (isLastHeld ? q.head - 1 : q.head);
+        return q.batches[id].end != End.NONE && (!isLastHeld || id + 1 < q.head);
     }
 
     function _isRefunded(Side storage q, Request memory r) private view returns (bool) {
         Batch storage b = q.batches[r.batch];
-        return b.end == End.REFUNDED || (b.hasFailed && r.isRefunded);
-    }
-
-    function _resultOf(Side storage q, Request memory r) private view returns (uint128) {
-        Batch storage b = q.batches[r.batch];
-        return (uint256(r.amount) * b.result / b.amount).toUint128();
+        return r.isReturned || b.end == End.REFUNDED || (b.hasFailed && r.isRefunded);
     }
 }

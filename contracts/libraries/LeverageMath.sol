@@ -146,10 +146,11 @@ library LeverageMath {
         return part != 0 && (part > 0) == (whole > 0) ? part.abs().toUint256() : 0;
     }
 
-    /// @notice Cost of a fill as it would be for the whole order, up: who trades pays for all of it, and what did not fill is
-    /// made good by a rebalance later.
-    function costOfWhole(uint256 cost, int256 filled, int256 whole) internal pure returns (uint256) {
-        return Math.ceilDiv(cost * whole.abs().toUint256(), filled.abs().toUint256());
+    /// @notice WAD fraction of the order `whole` that a fill left, up; the two of one sign.
+    function unfilled(int256 filled, int256 whole) internal pure returns (uint256) {
+        uint256 part = filled.abs().toUint256();
+        uint256 all = whole.abs().toUint256();
+        return part >= all ? 0 : Math.ceilDiv((all - part) * WAD, all);
     }
 
     /// @notice Size that joins `size` so that `net` of new collateral carries the same leverage as `equity_`.
