@@ -64,8 +64,10 @@ class Venue(ABC):
         """Put a dumped venue onto the fresh Anvil at `url`."""
         dump = json.loads(Path(path).read_text())
         rpc = Rpc(url)
+        now = rpc.timestamp()
         rpc("anvil_loadState", dump["state"])
-        rpc("evm_setNextBlockTimestamp", hex(max(dump["timestamp"], rpc.timestamp()) + 1))
+        # A state changes the chain's blocks, and not its clock.
+        rpc("evm_setNextBlockTimestamp", hex(max(dump["timestamp"], now) + 1))
         rpc("evm_mine")
         return cls.connect(url, dump["venue"])
 
