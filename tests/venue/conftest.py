@@ -2,21 +2,19 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, ExitStack, contextmanager
-from importlib.util import find_spec
 from typing import Any
 
 import pytest
 from eth_abi import encode
 from eth_utils import keccak
 from rigs import VAULT, DelayedRig, MockDelayedRig, MockRig, PerpV2Rig, Rig, undone
+from synthetix_rig import SynthetixRig
 
 import devnet
 from devnet import Anvil, Contract, PerpV2, RevertError, Rpc, Synthetix
 
 INSTANT = ["mock-6", "mock-8", "mock-18", "perp_v2-6", "perp_v2-18"]
-DELAYED = ["delayed-6", "delayed-18"]
-if find_spec("synthetix_rig"):
-    DELAYED.append("synthetix")
+DELAYED = ["delayed-6", "delayed-18", "synthetix"]
 
 
 @pytest.fixture(scope="session")
@@ -37,8 +35,8 @@ def forked() -> Iterator[Callable[[int], PerpV2]]:
 
 @pytest.fixture(scope="session")
 def synthetix() -> Iterator[Synthetix]:
-    """Synthetix with one market, on a fork of the chain that holds it."""
-    with devnet.forked("synthetix", markets=["ETH"]) as venue:
+    """Synthetix, on a fork of the chain that holds it."""
+    with devnet.forked("synthetix") as venue:
         yield venue
 
 
@@ -58,8 +56,6 @@ def built(request: pytest.FixtureRequest) -> Iterator[Rig]:
         with undone(perp.rpc):
             yield PerpV2Rig(perp)
     elif venue == "synthetix":
-        from synthetix_rig import SynthetixRig
-
         synthetix = request.getfixturevalue("synthetix")
         with undone(synthetix.rpc):
             yield SynthetixRig.build(synthetix)

@@ -266,6 +266,20 @@ def test_settle__with_a_proof__changes_the_account_by_the_fill_alone(rig, side, 
 
 
 @BOTH
+@CHANGES
+@pytest.mark.parametrize("percent", [97, 103])
+def test_settle__proof_of_another_price__fills_at_that_price(rig, side, change, percent):
+    price = PRICE * percent // 100
+    rig.opened(side * 10 * ETH, 10_000)
+    rig.submit(side * change)
+
+    outcome = rig.finish(price)
+
+    assert outcome.price == price
+    assert -(outcome.fill.cash + outcome.fill.fee) / outcome.fill.size == pytest.approx(price / WAD, rel=1e-3)
+
+
+@BOTH
 def test_settle__after_a_drift__tells_the_account_of_the_fill(rig, side):
     rig.opened(side * 10 * ETH, 10_000)
     rig.submit(side * ETH)
