@@ -4,9 +4,10 @@ pragma solidity ^0.8.28;
 import {IERC20} from "@openzeppelin/contracts/token/ERC20/IERC20.sol";
 import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {IERC7575} from "interfaces/IERC7575.sol";
+import {IInstantAdapter} from "interfaces/IInstantAdapter.sol";
+import {IInstantVault} from "interfaces/IInstantVault.sol";
 import {ILeveragedToken} from "interfaces/ILeveragedToken.sol";
 import {ILeveragedVault} from "interfaces/ILeveragedVault.sol";
-import {IInstantAdapter} from "interfaces/IInstantAdapter.sol";
 import {IPerpAdapter} from "interfaces/IPerpAdapter.sol";
 import {IVaultTerms} from "interfaces/IVaultTerms.sol";
 import {InstantVault} from "contracts/InstantVault.sol";
@@ -57,7 +58,7 @@ contract Intruder {
         doors[5] = abi.encodeWithSignature("withdraw(uint256,address,address,uint256,uint256)", 1e6, me, me, late, late);
         doors[6] = abi.encodeWithSignature("redeem(uint256,address,address)", 1e18, me, me);
         doors[7] = abi.encodeWithSignature("redeem(uint256,address,address,uint256,uint256)", 1e18, me, me, 0, late);
-        doors[8] = abi.encodeCall(ILeveragedVault.rebalance, ());
+        doors[8] = abi.encodeCall(IInstantVault.rebalance, ());
         doors[9] = abi.encodeCall(ILeveragedVault.accrue, ());
         doors[10] = abi.encodeCall(ILeveragedVault.checkRuin, ());
         doors[11] = abi.encodeCall(ILeveragedVault.collectFees, ());
@@ -246,7 +247,7 @@ contract HostileAdapterTest is Rig {
         _evil.plan(address(adapter), abi.encodeCall(IPerpAdapter.bind, ()));
         _evil.plan(address(terms), abi.encodeCall(IVaultTerms.pause, (1 days)));
         _evil.plan(address(terms), abi.encodeCall(IVaultTerms.setTreasury, (evil)));
-        _evil.plan(honest, abi.encodeCall(ILeveragedVault.rebalance, ()));
+        _evil.plan(honest, abi.encodeCall(IInstantVault.rebalance, ()));
     }
 
     function _honestState() private view returns (bytes32) {

@@ -2,6 +2,7 @@
 pragma solidity ^0.8.28;
 
 import {IERC7575} from "interfaces/IERC7575.sol";
+import {IInstantVault} from "interfaces/IInstantVault.sol";
 import {ILeveragedVault} from "interfaces/ILeveragedVault.sol";
 import {IVaultTerms} from "interfaces/IVaultTerms.sol";
 import {InstantVault} from "contracts/InstantVault.sol";
@@ -80,7 +81,7 @@ contract InvariantsTest {
             abi.encodeCall(ILeveragedVault.attribution, ()),
             abi.encodeCall(IERC7575.totalAssets, ()),
             abi.encodeCall(IERC7575.previewDeposit, (1e18)),
-            abi.encodeCall(ILeveragedVault.rebalance, ())
+            abi.encodeCall(IInstantVault.rebalance, ())
         ];
         for (uint256 i = 0; i < reads.length; ++i) {
             (bool isDone, bytes memory answer) = address(rig.vault()).call(reads[i]);
