@@ -286,7 +286,7 @@ contract InstantVault is LeveragedVault, IInstantVault {
         require(!_status.isRuined, VaultRuined());
         require(s.supply == 0 || s.equity > 0, Underwater(s.equity));
         int256 before = _leverage(s);
-        IVaultTerms.Policy memory p = terms.policy();
+        IVaultTerms.Policy memory p = _policy();
         trigger = s.supply == 0 ? Trigger.NONE : _due(p, s, msg.sender);
         require(trigger != Trigger.NONE, NothingDue(before, target));
 

@@ -164,7 +164,7 @@ abstract contract LeveragedVault is ILeveragedVault, ReentrancyGuardTransient {
     function due(address caller) external view nonReentrantView returns (Trigger) {
         State memory s = _now();
         if (_status.isRuined || s.supply == 0) return Trigger.NONE;
-        return _due(terms.policy(), s, caller);
+        return _due(_policy(), s, caller);
     }
 
     /// @inheritdoc ILeveragedVault
@@ -311,6 +311,10 @@ abstract contract LeveragedVault is ILeveragedVault, ReentrancyGuardTransient {
 
     function _leverage(State memory s) internal pure returns (int256) {
         return LeverageMath.leverage(s.size, s.price, s.equity);
+    }
+
+    function _policy() internal view returns (IVaultTerms.Policy memory) {
+        return terms.policy();
     }
 
     function _due(IVaultTerms.Policy memory policy, State memory s, address caller) internal view returns (Trigger) {

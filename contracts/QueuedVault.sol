@@ -159,7 +159,7 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
     /// @dev E-3. What cannot go now waits: deposits while they are stopped, the venue's price is off, or the order would fill
     /// too far from the index for their sake; then a rebalance. Leavers wait for nobody.
     function _plan(State memory s, bool isGood, bool isNear) private view returns (Plan memory plan) {
-        IVaultTerms.Policy memory p = terms.policy();
+        IVaultTerms.Policy memory p = _policy();
         bool mayRaise = isNear && !_status.isRuined && block.timestamp >= terms.pausedUntil();
         bool isEntering = mayRaise && (s.supply == 0 || uint256(_leverage(s).abs()) <= p.bandMax);
         int256 wanted;
@@ -174,18 +174,18 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
             if (plan.order == 0) break;
             IPerpAdapter.Fill memory fill = adapter.quote(plan.order);
             require(fill.size != 0, NothingFilled(plan.order));
-            plan.worst = LeverageMath.worstPrice(s.price, plan.order, _limit(p, s, plan));
+            // Without an index price who leaves has the venue's for a measure.
+            plan.worst = LeverageMath.worstPrice(isGood ? s.price : adapter.price(), plan.order, _limit(p, s, plan));
             uint256 quoted = uint256((fill.cash + int256(fill.fee)).abs()) * WAD / uint256(fill.size.abs());
             if (plan.order > 0 ? quoted <= plan.worst : quoted >= plan.worst) {
                 _resize(plan, s, wanted, fill);
                 break;
             }
-            if (plan.sizes.enter.along(plan.order) > 0) {
-                isEntering = false;
-            } else {
-                require(wanted != 0 && plan.shares > 0, PriceBeyondLimit(quoted, plan.worst));
-                wanted = 0;
-            }
+            bool isForEntrants = plan.sizes.enter.along(plan.order) > 0;
+            bool isMore = plan.shares > 0 || (isForEntrants && wanted != 0);
+            require(isMore && (isForEntrants || wanted != 0), PriceBeyondLimit(quoted, plan.worst));
+            if (isForEntrants) isEntering = false;
+            else wanted = 0;
         }
         _requireWorth(plan, s, p.minNotional);
         plan.tip = _tip(p, s.equity + plan.brought.toInt256(), _lateness(p, plan));
@@ -338,21 +338,23 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
     {
         (t.assets, t.shares) = queue.inFlight();
         uint256 forEntrants;
-        uint256 forLeavers;
+        int256 forLeavers;
         if (o.fill.size != 0) {
             LeverageMath.Sizes memory z = LeverageMath.Sizes(f.enter, f.leave, f.rebalance);
             t.unfilled = LeverageMath.unfilled(o.fill.size, z.order());
             (t.assets, t.shares) = (Batches.filled(t.assets, t.unfilled), Batches.filled(t.shares, t.unfilled));
-            t.tips = f.tip + (o.reward > 0 ? o.reward : _tip(terms.policy(), s.equity, block.timestamp - f.time));
+            t.tips = f.tip + (o.reward > 0 ? o.reward : _tip(_policy(), s.equity, block.timestamp - f.time));
             t.cost = _cost(o.fill, o.price);
             uint256 cost = t.tips + (t.cost > 0 ? uint256(t.cost) : 0);
             forEntrants = LeverageMath.costShare(cost, z.enter, z);
-            forLeavers = LeverageMath.costShare(cost, z.leave, z);
+            forLeavers = LeverageMath.costShare(cost, z.leave, z).toInt256();
+            // Who leaves gets what the sale brought; what an entrance gains stays with the fund (E-2).
+            if (t.cost < 0) forLeavers -= LeverageMath.gainShare(uint256(-t.cost), z.leave, z).toInt256();
             t.fees = o.fill.fee + t.tips;
             t.fees -= Math.min(
                 t.fees, LeverageMath.costShare(t.fees, z.enter, z) + LeverageMath.costShare(t.fees, z.leave, z)
             );
-            t.cost += (t.tips).toInt256() - (forEntrants + forLeavers).toInt256();
+            t.cost += (t.tips).toInt256() - forEntrants.toInt256() - forLeavers;
         }
         t.brought = t.assets - LeverageMath.feeUp(t.assets, s.mintFee);
         // Holders with less than nothing are left with next to nothing: who enters does not owe for them.
@@ -360,7 +362,7 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
         t.minted = LeverageMath.toSharesDown(Math.saturatingSub(t.brought * _scale, forEntrants), equity_, s.supply);
         if (s.supply + t.minted > t.shares) {
             if (t.shares > 0) {
-                t.paid = _floor(LeverageMath.portionDown(equity_, t.shares, s.supply) - forLeavers.toInt256());
+                t.paid = _floor(LeverageMath.portionDown(equity_, t.shares, s.supply) - forLeavers);
             }
             t.tipShares = LeverageMath.toSharesDown(t.tips, equity_, s.supply);
         } else {
@@ -384,7 +386,7 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
         int256 before
     ) private {
         int256 reached = _leverage(s);
-        bool isDone = uint256((reached - target).abs()) <= terms.policy().tolerance;
+        bool isDone = uint256((reached - target).abs()) <= _policy().tolerance;
         _rebalancing = Rebalancing(
             o.price.toUint128(), uint40(block.timestamp), isDone ? Trigger.NONE : f.trigger, f.rebalance > 0
         );

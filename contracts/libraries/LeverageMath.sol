@@ -141,6 +141,13 @@ library LeverageMath {
         return side == 0 ? 0 : Math.ceilDiv(cost * along(part, whole), side);
     }
 
+    /// @notice What a party whose size is `part` gets of a fill's improvement on the index, down, in the same way.
+    function gainShare(uint256 gain, int256 part, Sizes memory sizes) internal pure returns (uint256) {
+        int256 whole = order(sizes);
+        uint256 side = along(sizes.enter, whole) + along(sizes.leave, whole) + along(sizes.rebalance, whole);
+        return side == 0 ? 0 : gain * along(part, whole) / side;
+    }
+
     /// @notice |part| when it has the direction of `whole`, else 0.
     function along(int256 part, int256 whole) internal pure returns (uint256) {
         return part != 0 && (part > 0) == (whole > 0) ? part.abs().toUint256() : 0;
