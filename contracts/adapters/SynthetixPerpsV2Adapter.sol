@@ -8,12 +8,12 @@ import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IDelayedAdapter} from "interfaces/IDelayedAdapter.sol";
 import {IPerpAdapter} from "interfaces/IPerpAdapter.sol";
+import {IPyth} from "interfaces/external/IPyth.sol";
 import {
-    ISynthetixExchangeRate,
     ISynthetixMarket,
     ISynthetixPart,
     ISynthetixResolver,
-    ISynthetixSettings,
+    ISynthetixStore,
     ISynthetixSynth
 } from "interfaces/external/ISynthetixPerpsV2.sol";
 
@@ -43,16 +43,18 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
     }
 
     int256 private constant ONE = 1e18;
-    /// @dev The venue's number for orders that Pyth's prices fill.
-    uint8 private constant OFFCHAIN = 2;
+    /// @dev Index price at which to ask what the venue would pay, to tell the one at which it paid something else.
+    int256 private constant REFERENCE = 1e36;
+    /// @dev Owners of what the venue stores.
+    bytes32 private constant SETTINGS = "PerpsV2MarketSettings";
+    bytes32 private constant EXCHANGE_RATE = "PerpsV2ExchangeRate";
 
     ISynthetixMarket public immutable market;
-    ISynthetixSettings public immutable settings;
-    ISynthetixExchangeRate public immutable exchangeRate;
+    ISynthetixStore public immutable store;
     /// @inheritdoc IPerpAdapter
     address public immutable asset;
     bytes32 private immutable _marketKey;
-    bytes32 private immutable _baseAsset;
+    bytes32 private immutable _feedRecord;
 
     /// @inheritdoc IPerpAdapter
     address public vault;
@@ -61,10 +63,9 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
     constructor(ISynthetixMarket market_) {
         market = market_;
         _marketKey = market_.marketKey();
-        _baseAsset = market_.baseAsset();
+        _feedRecord = keccak256(abi.encodePacked(bytes32("priceFeedId"), market_.baseAsset()));
         ISynthetixResolver resolver = ISynthetixPart(market_.getAllTargets()[0]).resolver();
-        settings = ISynthetixSettings(resolver.requireAndGetAddress("PerpsV2MarketSettings", ""));
-        exchangeRate = ISynthetixExchangeRate(resolver.requireAndGetAddress("PerpsV2ExchangeRate", ""));
+        store = ISynthetixStore(resolver.requireAndGetAddress("FlexibleStorage", ""));
         asset = ISynthetixSynth(resolver.requireAndGetAddress("SynthsUSD", "")).proxy();
     }
 
@@ -76,7 +77,7 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
         Sent memory sent = _sent;
         (Stage stage, ISynthetixMarket.Position memory held) = _look(sent);
         if (stage == Stage.FILLED) return _before(sent, held.size, _index(sent, held));
-        return _account(held, stage == Stage.WAITING ? sent.deposit : 0);
+        return stage == Stage.WAITING ? _account(sent.deposit) : _account(0);
     }
 
     /// @inheritdoc IDelayedAdapter
@@ -89,7 +90,7 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
     }
 
     /// @inheritdoc IPerpAdapter
-    function price() external view returns (uint256) {
+    function price() public view returns (uint256) {
         (uint256 index, bool invalid) = market.assetPrice();
         require(!invalid, VenuePriceInvalid());
         return index;
@@ -97,24 +98,22 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
 
     /// @inheritdoc IPerpAdapter
     function maxLeverage() external view returns (uint256) {
-        return settings.maxLeverage(_marketKey);
+        return uint256(_parameter("maxLeverage"));
     }
 
     /// @inheritdoc IPerpAdapter
-    /// @dev Without the keeper's deposit, which comes back when the order is executed here.
+    /// @dev Without the deposit, which comes back when the order is executed here, and without the dynamic fee, which the
+    /// venue leaves off: to ask for it would take more gas than the rest of an order.
     function quote(int256 sizeDelta) external view returns (Fill memory) {
         int256 size = market.positions(address(this)).size;
         int256 change = _cut(size, sizeDelta);
         if (change == 0) return Fill(0, 0, 0);
-        require(change.abs() <= uint128(type(int128).max), QuoteTooLarge(sizeDelta));
-        (uint256 fillPrice, bool invalid) = market.fillPrice(change);
-        require(!invalid, VenuePriceInvalid());
-        // So much is sold that the venue's price is below zero.
-        require(fillPrice <= uint256(type(int256).max), QuoteTooLarge(sizeDelta));
-        uint256 fee;
-        (fee, invalid) = market.orderFee(change, OFFCHAIN);
-        require(!invalid, VenuePriceInvalid());
-        return Fill(change, _proceeds(size, change, fillPrice.toInt256()) - fee.toInt256(), fee);
+        require(change.abs() <= type(uint120).max, QuoteTooLarge(sizeDelta));
+        int256 skew = market.marketSkew();
+        int256 fillPrice = _fillPrice(price().toInt256(), skew, change);
+        require(fillPrice >= 0, QuoteTooLarge(sizeDelta));
+        int256 fee = _fee(fillPrice, skew, change);
+        return Fill(change, _proceeds(fillPrice, size, change) - fee, uint256(fee));
     }
 
     /* THE VAULT'S DOORS */
@@ -146,12 +145,9 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
         (Stage stage, ISynthetixMarket.Position memory held) = _look(sent);
         bool isOurs = stage == Stage.WAITING;
         uint256 fee;
-        if (isOurs) {
-            (stage, fee) = _finish(sent, proof);
-            held = market.positions(address(this));
-        }
-        if (stage == Stage.FILLED) outcome = _outcome(sent, held, isOurs);
-        else outcome.before = _account(held, 0);
+        if (isOurs) (stage, fee) = _finish(sent, proof);
+        if (stage == Stage.GONE) outcome.before = _account(0);
+        else outcome = _outcome(sent, isOurs ? market.positions(address(this)) : held, isOurs);
         emit Settled({size: outcome.fill.size, cash: outcome.fill.cash, fee: outcome.fill.fee, price: outcome.price});
         _refund(payer, msg.value - fee);
     }
@@ -175,10 +171,10 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
     function _submit(int256 sizeDelta, uint256 worstPrice) private returns (int256) {
         ISynthetixMarket.Position memory held = market.positions(address(this));
         sizeDelta = _cut(held.size, sizeDelta);
-        uint256 deposit = settings.minKeeperFee();
+        uint256 deposit = store.getUIntValue(SETTINGS, "perpsV2MinKeeperFee");
         if (held.size == 0) {
             // The venue would take the order with its deposit, and then not find the margin to fill it.
-            uint256 min = settings.minInitialMargin() + deposit;
+            uint256 min = store.getUIntValue(SETTINGS, "perpsV2MinInitialMargin") + deposit;
             require(held.margin >= min, MarginShort(int256(uint256(held.margin)), min));
         }
         uint256 limit = worstPrice == 0 && sizeDelta > 0 ? type(uint128).max : worstPrice.toUint128();
@@ -199,62 +195,78 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
         return sizeDelta;
     }
 
-    /// @dev Executes or cancels a waiting order.
+    /// @dev Cancels a waiting order that is old, and executes any other.
     function _finish(Sent memory sent, bytes[] calldata proof) private returns (Stage, uint256 fee) {
         (uint256 fillableFrom, uint256 cancellableFrom) = _times(sent);
         if (block.timestamp >= cancellableFrom) {
             _call(0, abi.encodeCall(market.cancelOffchainDelayedOrder, (address(this))));
             return (Stage.GONE, 0);
         }
-        // In its last second the order can be neither executed nor cancelled.
+        // There is a last second in which it can be neither executed nor cancelled.
         bool isFillable = block.timestamp >= fillableFrom && block.timestamp + 1 < cancellableFrom;
         require(isFillable && proof.length > 0, OrderWaiting(block.timestamp, fillableFrom, cancellableFrom));
-        fee = exchangeRate.offchainOracle().getUpdateFee(proof);
+        fee = _pyth().getUpdateFee(proof);
         require(msg.value >= fee, WrongFee(msg.value, fee));
         _call(fee, abi.encodeCall(market.executeOffchainDelayedOrder, (address(this), proof)));
         return (Stage.FILLED, fee);
     }
 
-    /// @dev What a fill was. Of one by somebody else the venue keeps no index price, and of a position that it closed not even
-    /// the fill price: they follow from what was paid, with the market's skew as it was when the order was sent.
+    /// @dev What the order became when it was filled.
     function _outcome(Sent memory sent, ISynthetixMarket.Position memory held, bool isOurs)
         private
         view
         returns (Outcome memory o)
     {
+        int256 size = sent.sizeDelta;
         bool isClosed = held.size == 0;
-        o.before =
-            _before(sent, held.size, isOurs && isClosed ? market.fundingSequenceLength() - 1 : _index(sent, held));
-        int256 margin = int256(uint256(held.margin));
+        uint256 index = isOurs && isClosed ? market.fundingSequenceLength() - 1 : _index(sent, held);
+        o.before = _before(sent, held.size, index);
+        int256 cash = int256(uint256(held.margin)) - o.before.cash;
+        if (isOurs) (o.price, o.reward) = (_latestPrice(), sent.deposit);
+        else o.price = _indexPrice(sent, held, cash + int256(uint256(sent.deposit)));
         int256 fillPrice = int256(uint256(held.lastPrice));
-        if (isOurs) {
-            (o.price,) = exchangeRate.resolveAndGetLatestPrice(_baseAsset);
-            o.reward = sent.deposit;
-            if (isClosed) {
-                fillPrice = _fillPrice(o.price.toInt256(), market.marketSkew() - sent.sizeDelta, sent.sizeDelta);
-            }
-        } else {
-            if (isClosed) fillPrice = _fetched(sent, margin + int256(uint256(sent.deposit)) - o.before.cash);
-            o.price = (fillPrice * ONE / _fillPrice(ONE, sent.skew, sent.sizeDelta)).toUint256();
+        if (isClosed) {
+            int256 skew = isOurs ? market.marketSkew() - size : sent.skew;
+            fillPrice = _fillPrice(o.price.toInt256(), skew, size);
         }
-        int256 cash = margin - held.size * fillPrice / ONE - o.before.cash;
-        int256 fee = _proceeds(o.before.size, sent.sizeDelta, fillPrice) - cash;
+        cash -= held.size * fillPrice / ONE;
+        int256 fee = _proceeds(fillPrice, o.before.size, size) - cash;
         // Where the venue takes no fee, its rounding may be against itself.
-        o.fill = Fill(sent.sizeDelta, cash, uint256(fee.max(0)));
+        o.fill = Fill(size, cash, uint256(fee.max(0)));
+    }
+
+    /// @dev The index price of a fill by somebody else: where the market's skew, as it was when the order was sent, puts what
+    /// the venue keeps. That is the fill price or, of a position that was closed, no more than what was paid after the fee.
+    function _indexPrice(Sent memory sent, ISynthetixMarket.Position memory held, int256 paid)
+        private
+        view
+        returns (uint256)
+    {
+        int256 atReference = _fillPrice(REFERENCE, sent.skew, sent.sizeDelta);
+        if (held.size != 0) {
+            paid = int256(uint256(held.lastPrice));
+        } else {
+            int256 fee = _fee(atReference, sent.skew, sent.sizeDelta);
+            atReference = _proceeds(atReference, -int256(sent.sizeDelta), sent.sizeDelta) - fee;
+        }
+        // Rounded to the nearest. Dust may have fetched less than nothing.
+        return uint256(((2 * REFERENCE * paid / atReference + 1) / 2).max(0));
     }
 
     /* INTERNALS */
 
-    /// @dev Where the order is, and the position as the venue has it. A fill is an entry in a position that is still there.
+    /// @dev Where the order is and, unless it waits, the position as the venue has it: after a fill, with an entry of its own.
     function _look(Sent memory sent) private view returns (Stage, ISynthetixMarket.Position memory held) {
-        held = market.positions(address(this));
         if (sent.sizeDelta == 0) return (Stage.NONE, held);
-        if (held.margin != 0 && held.lastFundingIndex != sent.fundingIndex) return (Stage.FILLED, held);
-        return (market.delayedOrders(address(this)).sizeDelta == 0 ? Stage.GONE : Stage.WAITING, held);
+        if (market.delayedOrders(address(this)).sizeDelta != 0) return (Stage.WAITING, held);
+        held = market.positions(address(this));
+        bool isFilled = held.margin != 0 && held.lastFundingIndex != sent.fundingIndex;
+        return (isFilled ? Stage.FILLED : Stage.GONE, held);
     }
 
     /// @dev The account as it is now, with what is in transit.
-    function _account(ISynthetixMarket.Position memory held, uint256 transit) private view returns (Position memory) {
+    function _account(uint256 transit) private view returns (Position memory) {
+        ISynthetixMarket.Position memory held = market.positions(address(this));
         int256 cash = _cash(held) + transit.toInt256();
         if (held.size != 0) {
             (int256 funding, bool invalid) = market.accruedFunding(address(this));
@@ -278,38 +290,36 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
         return held.size == 0 ? sent.fundingIndex + 1 : held.lastFundingIndex;
     }
 
-    /// @dev The price at which a trade, after its fee, fetches `proceeds`.
-    function _fetched(Sent memory sent, int256 proceeds) private view returns (int256) {
-        int256 taker = settings.takerFeeOffchainDelayedOrder(_marketKey).toInt256();
-        int256 maker = settings.makerFeeOffchainDelayedOrder(_marketKey).toInt256();
-        (int256 size, int256 skew) = (sent.sizeDelta, sent.skew);
-        // What part of the trade takes the skew further from zero.
-        int256 taken = skew == 0 || (skew > 0) == (size > 0) ? ONE : ((skew + size) * ONE / size).max(0);
-        int256 fee = (taken * taker + (ONE - taken) * maker) / ONE;
-        return proceeds * ONE / -size * ONE / (size > 0 ? ONE + fee : ONE - fee);
+    function _times(Sent memory sent) private view returns (uint256 fillableFrom, uint256 cancellableFrom) {
+        fillableFrom = sent.time + uint256(_parameter("offchainDelayedOrderMinAge")) + 1;
+        cancellableFrom = sent.time + uint256(_parameter("offchainDelayedOrderMaxAge")) + 1;
     }
 
-    /// @dev What the venue makes of an index price: its average over the trade, off by the skew's part of the scale.
+    /// @dev The venue's average price over a trade: off the index by the skew's part of its scale.
     function _fillPrice(int256 index, int256 skew, int256 sizeDelta) private view returns (int256) {
-        int256 scale = settings.skewScale(_marketKey).toInt256();
+        int256 scale = _parameter("skewScale");
         int256 first = index + index * (skew * ONE / scale) / ONE;
         int256 last = index + index * ((skew + sizeDelta) * ONE / scale) / ONE;
         return (first + last) / 2;
     }
 
-    function _times(Sent memory sent) private view returns (uint256 fillableFrom, uint256 cancellableFrom) {
-        fillableFrom = sent.time + settings.offchainDelayedOrderMinAge(_marketKey) + 1;
-        cancellableFrom = sent.time + settings.offchainDelayedOrderMaxAge(_marketKey) + 1;
+    /// @dev The venue's fee: one rate for what takes the skew further from zero, and another for what brings it back.
+    function _fee(int256 fillPrice, int256 skew, int256 sizeDelta) private view returns (int256) {
+        int256 value = int256((sizeDelta * fillPrice / ONE).abs());
+        bool isAway = skew == 0 || (skew > 0) == (sizeDelta > 0);
+        int256 away = isAway ? ONE : ((skew + sizeDelta) * ONE / sizeDelta).max(0);
+        return value * away / ONE * _parameter("takerFeeOffchainDelayedOrder") / ONE + value * (ONE - away) / ONE
+            * _parameter("makerFeeOffchainDelayedOrder") / ONE;
+    }
+
+    /// @dev What a trade brings before its fee, in the venue's rounding.
+    function _proceeds(int256 fillPrice, int256 size, int256 sizeDelta) private pure returns (int256) {
+        return size * fillPrice / ONE - (size + sizeDelta) * fillPrice / ONE;
     }
 
     /// @dev Without the funding since the venue's last entry.
     function _cash(ISynthetixMarket.Position memory held) private pure returns (int256) {
         return int256(uint256(held.margin)) - held.size * int256(uint256(held.lastPrice)) / ONE;
-    }
-
-    /// @dev What a trade brings before its fee, in the venue's rounding.
-    function _proceeds(int256 size, int256 sizeDelta, int256 fillPrice) private pure returns (int256) {
-        return size * fillPrice / ONE - (size + sizeDelta) * fillPrice / ONE;
     }
 
     /// @dev `sizeDelta`, but not through zero.
@@ -318,23 +328,37 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
         return sizeDelta;
     }
 
-    /// @dev Acts at the venue, and reverts with its reason.
+    /// @dev Pyth's, which an execution has just used.
+    function _latestPrice() private view returns (uint256) {
+        IPyth.Price memory p = _pyth().getPriceUnsafe(store.getBytes32Value(EXCHANGE_RATE, _feedRecord));
+        return int256(p.price).toUint256() * 10 ** (18 + int256(p.expo)).toUint256();
+    }
+
+    function _pyth() private view returns (IPyth) {
+        return IPyth(store.getAddressValue(EXCHANGE_RATE, "offchainOracle"));
+    }
+
+    /// @dev One of the market's parameters.
+    function _parameter(bytes32 name) private view returns (int256) {
+        return store.getUIntValue(SETTINGS, keccak256(abi.encodePacked(_marketKey, name))).toInt256();
+    }
+
+    /// @dev Acts at the venue, or reverts with its reason.
     function _call(uint256 value, bytes memory data) private {
         (bool isDone, bytes memory reason) = address(market).call{value: value}(data);
-        if (isDone) return;
+        if (!isDone) _revertWith(reason);
+    }
+
+    function _revertWith(bytes memory reason) private pure {
         bool isInvalid = keccak256(reason) == keccak256(abi.encodeWithSignature("Error(string)", "Invalid price"));
         require(!isInvalid, VenuePriceInvalid());
-        _revertWith(reason);
+        assembly ("memory-safe") {
+            revert(add(reason, 0x20), mload(reason))
+        }
     }
 
     function _refund(address payer, uint256 value) private {
         if (value > 0) payable(payer).sendValue(value);
-    }
-
-    function _revertWith(bytes memory reason) private pure {
-        assembly ("memory-safe") {
-            revert(add(reason, 0x20), mload(reason))
-        }
     }
 
     function _requireVault() private view {

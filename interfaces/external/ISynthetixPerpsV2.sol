@@ -1,8 +1,6 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
-import {IPyth} from "interfaces/external/IPyth.sol";
-
 /// @title What is called of Synthetix Perps V2. One interface per contract of the venue.
 /// @dev Units: sizes, prices and sUSD 18 decimals; ages in seconds. `invalid` says that the venue would not use its price.
 interface ISynthetixMarket {
@@ -54,12 +52,6 @@ interface ISynthetixMarket {
     /// @notice The index price.
     function assetPrice() external view returns (uint256 price, bool invalid);
 
-    /// @notice What a trade would pay or get, before its fee.
-    function fillPrice(int256 sizeDelta) external view returns (uint256 price, bool invalid);
-
-    /// @param orderType 2 for an off-chain delayed order.
-    function orderFee(int256 sizeDelta, uint8 orderType) external view returns (uint256 fee, bool invalid);
-
     /// @notice Longs less shorts.
     function marketSkew() external view returns (int128);
 
@@ -76,34 +68,13 @@ interface ISynthetixMarket {
     function getAllTargets() external view returns (address[] memory);
 }
 
-interface ISynthetixSettings {
-    /// @notice An order fills at prices that are older than it by more than this.
-    function offchainDelayedOrderMinAge(bytes32 marketKey) external view returns (uint256);
+/// @notice Where the venue keeps its parameters, each under the name of the contract that sets it.
+interface ISynthetixStore {
+    function getUIntValue(bytes32 contractName, bytes32 record) external view returns (uint256);
 
-    /// @notice An order that is younger can be executed, one that is older can be cancelled.
-    function offchainDelayedOrderMaxAge(bytes32 marketKey) external view returns (uint256);
+    function getAddressValue(bytes32 contractName, bytes32 record) external view returns (address);
 
-    function maxLeverage(bytes32 marketKey) external view returns (uint256);
-
-    /// @notice Of a fill's value, WAD: for what takes the skew further from zero.
-    function takerFeeOffchainDelayedOrder(bytes32 marketKey) external view returns (uint256);
-
-    /// @notice And for what brings it back.
-    function makerFeeOffchainDelayedOrder(bytes32 marketKey) external view returns (uint256);
-
-    /// @notice Skew at which fills are at twice the index price.
-    function skewScale(bytes32 marketKey) external view returns (uint256);
-
-    function minInitialMargin() external view returns (uint256);
-
-    function minKeeperFee() external view returns (uint256);
-}
-
-/// @notice The venue's access to Pyth.
-interface ISynthetixExchangeRate {
-    function offchainOracle() external view returns (IPyth);
-
-    function resolveAndGetLatestPrice(bytes32 asset) external view returns (uint256 price, uint256 publishTime);
+    function getBytes32Value(bytes32 contractName, bytes32 record) external view returns (bytes32);
 }
 
 interface ISynthetixResolver {
