@@ -4,7 +4,7 @@ All amounts WAD unless named otherwise. Like Solidity's, signed division truncat
 Solidity reverts on overflow, Python carries on with the exact number; division by zero raises.
 """
 
-from leverage.types import WAD
+from leverage.types import WAD, Sizes
 
 VIRTUAL = 10**12
 INFINITE_LEVERAGE = 2**127 - 1
@@ -116,6 +116,42 @@ def worst_price(price: int, size_delta: int, slippage: int) -> int:
     return price * (WAD + slippage if size_delta > 0 else _unsigned(WAD - slippage)) // WAD
 
 
+# Batches
+
+
+def order(sizes: Sizes) -> int:
+    """E-3: the order that is left when the parties have crossed."""
+    return sizes.enter + sizes.leave + sizes.rebalance
+
+
+def cost_share(cost: int, part: int, sizes: Sizes) -> int:
+    """What a party of size `part` bears of the order's cost, up: by size, among those in its direction."""
+    side = _side(sizes)
+    return 0 if side == 0 else ceil_div(cost * along(part, order(sizes)), side)
+
+
+def gain_share(gain: int, part: int, sizes: Sizes) -> int:
+    """What a party of size `part` gets of a fill's improvement on the index, down, in the same way."""
+    side = _side(sizes)
+    return 0 if side == 0 else gain * along(part, order(sizes)) // side
+
+
+def along(part: int, whole: int) -> int:
+    """|part| when it has the direction of `whole`, else 0."""
+    return abs(part) if part != 0 and (part > 0) == (whole > 0) else 0
+
+
+def unfilled(filled: int, whole: int) -> int:
+    """WAD fraction of the order `whole` that a fill left, up; the two of one sign."""
+    part, all_ = abs(filled), abs(whole)
+    return 0 if part >= all_ else ceil_div((all_ - part) * WAD, all_)
+
+
+def joining(size: int, net: int, equity_: int) -> int:
+    """Size that joins `size` so that `net` of new collateral carries the same leverage as `equity_`."""
+    return div(size * net, equity_)
+
+
 # Fees
 
 
@@ -169,6 +205,12 @@ def move_to_liquidation(leverage_: int, maintenance: int) -> int:
     """Move of the index at which equity is `maintenance` of the notional: (m|L|-1)/(L-m|L|)."""
     held = div(maintenance * abs(leverage_), WAD)
     return div((held - WAD) * WAD, leverage_ - held)
+
+
+def _side(sizes: Sizes) -> int:
+    """Size of all that trade in the order's direction."""
+    whole = order(sizes)
+    return sum(along(part, whole) for part in (sizes.enter, sizes.leave, sizes.rebalance))
 
 
 def _unsigned(value: int) -> int:

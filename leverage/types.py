@@ -47,6 +47,15 @@ class Policy:
 
 
 @dataclass(frozen=True)
+class Sizes:
+    """What each party adds to the one order of a batch (E-3), base units, buy > 0."""
+
+    enter: int
+    leave: int
+    rebalance: int
+
+
+@dataclass(frozen=True)
 class Fees:
     """What is charged (E-4): fractions of assets in, of assets out, of equity per day."""
 

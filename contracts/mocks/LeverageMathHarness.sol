@@ -84,6 +84,30 @@ contract LeverageMathHarness {
         return LeverageMath.worstPrice(price, sizeDelta, slippage);
     }
 
+    function order(LeverageMath.Sizes memory sizes) external pure returns (int256) {
+        return LeverageMath.order(sizes);
+    }
+
+    function costShare(uint256 cost, int256 part, LeverageMath.Sizes memory sizes) external pure returns (uint256) {
+        return LeverageMath.costShare(cost, part, sizes);
+    }
+
+    function gainShare(uint256 gain, int256 part, LeverageMath.Sizes memory sizes) external pure returns (uint256) {
+        return LeverageMath.gainShare(gain, part, sizes);
+    }
+
+    function along(int256 part, int256 whole) external pure returns (uint256) {
+        return LeverageMath.along(part, whole);
+    }
+
+    function unfilled(int256 filled, int256 whole) external pure returns (uint256) {
+        return LeverageMath.unfilled(filled, whole);
+    }
+
+    function joining(int256 size, uint256 net, int256 equity_) external pure returns (int256) {
+        return LeverageMath.joining(size, net, equity_);
+    }
+
     function feeUp(uint256 amount, uint256 rate) external pure returns (uint256) {
         return LeverageMath.feeUp(amount, rate);
     }

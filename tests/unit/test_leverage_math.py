@@ -1,6 +1,9 @@
 """LeverageMath.sol and leverage_math.py agree to the wei, function for function (the twin rule)."""
 
 import inspect
+import re
+from dataclasses import astuple, is_dataclass
+from pathlib import Path
 
 import pytest
 from eth_abi import decode, encode
@@ -12,7 +15,7 @@ from devnet.anvil import Anvil
 from devnet.artifacts import mock
 from devnet.rpc import Contract, Rpc
 from leverage import leverage_math as lm
-from leverage.types import WAD
+from leverage.types import WAD, Sizes
 
 # Wide enough for any market: prices of a millionth to a million million, vaults up to a million million.
 SIZE = st.integers(-(10**30), 10**30)
@@ -23,6 +26,7 @@ EQUITY = st.integers(-(10**13), 10**30)
 RATE = st.integers(0, WAD - 1)
 LEVERAGE = st.integers(-6 * WAD, 6 * WAD)
 MOVE = st.integers(-WAD, 10 * WAD)
+SIZES = st.builds(Sizes, SIZE, SIZE, SIZE)
 
 ARGUMENTS = {
     "equity": (MONEY, SIZE, PRICE),
@@ -39,6 +43,12 @@ ARGUMENTS = {
     "secant": (SIZE, MONEY, SIZE, MONEY),
     "carrying": (SIZE, PRICE, LEVERAGE),
     "worstPrice": (PRICE, SIZE, st.integers(0, 2 * WAD)),
+    "order": (SIZES,),
+    "costShare": (AMOUNT, SIZE, SIZES),
+    "gainShare": (AMOUNT, SIZE, SIZES),
+    "along": (SIZE, SIZE),
+    "unfilled": (SIZE, SIZE),
+    "joining": (SIZE, AMOUNT, EQUITY),
     "feeUp": (AMOUNT, RATE),
     "grossUp": (AMOUNT, st.integers(0, 2 * WAD)),
     "managementShares": (AMOUNT, st.integers(0, 10 * WAD)),
@@ -50,6 +60,8 @@ ARGUMENTS = {
 }
 # As much as the types hold: Solidity may revert, but never answers something else.
 WORDS = {"uint256": st.integers(0, 2**256 - 1), "int256": st.integers(-(2**255), 2**255 - 1)}
+WORDS["(int256,int256,int256)"] = st.builds(Sizes, *[WORDS["int256"]] * 3)
+LIBRARY = Path(__file__).resolve().parents[2] / "contracts" / "libraries" / "LeverageMath.sol"
 # The series of exp takes a step per power of x: a caller's exponent is small.
 BOUNDED = {"expMinusOne", "managementShares"}
 
@@ -85,7 +97,8 @@ class Harness:
         types = self.types(name)
         head = keccak(text=f"{name}({','.join(types)})")[:4]
         outputs = [field["type"] for field in self.functions[name]["outputs"]]
-        oks, results = self.contract.call("batch", [head + encode(types, case) for case in cases])
+        calls = [head + encode(types, [_plain(value) for value in case]) for case in cases]
+        oks, results = self.contract.call("batch", calls)
         return [decode(outputs, data)[0] if ok else None for ok, data in zip(oks, results, strict=True)]
 
 
@@ -93,6 +106,10 @@ def _canonical(field: dict) -> str:
     if not field["type"].startswith("tuple"):
         return field["type"]
     return f"({','.join(_canonical(part) for part in field['components'])}){field['type'][5:]}"
+
+
+def _plain(value: object) -> object:
+    return astuple(value) if is_dataclass(value) else value
 
 
 @pytest.fixture(scope="module")
@@ -117,6 +134,7 @@ def test_twin__every_function__has_one(harness):
         if not name.startswith("_") and function.__module__ == lm.__name__
     }
 
+    assert set(ARGUMENTS) == set(re.findall(r"\bfunction (\w+)", LIBRARY.read_text())) - {"abs"}
     assert set(ARGUMENTS) <= set(harness.functions)
     assert {snake(name) for name in ARGUMENTS} == public - {"div", "ceil_div"}
 
@@ -157,6 +175,17 @@ def test_formula__edges__equals_its_twin(harness):
             (0, 1, 1, -WAD),
         ],
         "worstPrice": [(WAD, -1, WAD), (WAD, -1, WAD + 1), (WAD, 0, 5), (WAD, 1, 5)],
+        "costShare": [
+            (10, 1, Sizes(1, -1, 0)),
+            (10, 3, Sizes(3, -1, 4)),
+            (10, -1, Sizes(3, -1, 4)),
+            (10, 0, Sizes(0, 0, 0)),
+            (10, -3, Sizes(-3, 2, -4)),
+        ],
+        "gainShare": [(10, 3, Sizes(3, -1, 4)), (10, -1, Sizes(3, -1, 4)), (10, 1, Sizes(1, -1, 0))],
+        "along": [(0, 0), (0, 1), (1, 0), (-1, 0), (-1, -1), (1, -1)],
+        "unfilled": [(0, 3), (1, 3), (3, 3), (4, 3), (-1, -3), (0, 0)],
+        "joining": [(-5, 1, 3), (5, 1, -3), (5, 0, 1), (5, 1, 0)],
         "grossUp": [(1, WAD), (1, WAD - 1), (1, WAD + 1), (0, 0)],
         "expMinusOne": [(0,), (1,), (WAD,), (10**9,), (2 * 10**9,)],
         "drifted": [(3 * WAD, -WAD // 3), (3 * WAD, -WAD // 3 - 1), (-3 * WAD, WAD // 3 + 1), (0, 5)],
@@ -165,3 +194,34 @@ def test_formula__edges__equals_its_twin(harness):
     }
     for name, cases in edges.items():
         assert harness(name, cases) == [python(name, case) for case in cases], name
+
+
+@given(SIZES, AMOUNT)
+def test_cost_share__all_parties__bear_the_cost_and_no_more_than_rounding_beyond(sizes, cost):
+    """E-3: who crosses inside pays nothing, and an order of nothing costs nobody anything."""
+    parts = (sizes.enter, sizes.leave, sizes.rebalance)
+    whole = lm.order(sizes)
+    shares = [lm.cost_share(cost, part, sizes) for part in parts]
+    gains = [lm.gain_share(cost, part, sizes) for part in parts]
+
+    payers = [part for part in parts if part * whole > 0]
+    assert sum(shares) == 0 if not payers else cost <= sum(shares) < cost + len(payers)
+    assert sum(gains) == 0 if not payers else cost - len(payers) < sum(gains) <= cost
+    assert all(share == 0 for share, part in zip(shares, parts, strict=True) if part * whole <= 0)
+
+
+@given(st.integers(0, 10**24), st.integers(1, 10**24), AMOUNT)
+def test_unfilled__any_fill__returns_no_less_than_was_left(filled, whole, amount):
+    left = lm.unfilled(filled, whole)
+
+    assert 0 <= left <= WAD
+    assert (left == 0) == (filled >= whole)
+    assert left * whole >= max(0, whole - filled) * WAD
+
+
+@given(st.integers(-(10**24), 10**24), AMOUNT, st.integers(1, 10**27))
+def test_joining__any_deposit__carries_the_leverage_of_the_fund(size, net, equity):
+    joined = lm.joining(size, net, equity)
+
+    assert abs(joined) <= abs(size) * net // equity
+    assert abs(joined * equity - size * net) < equity
