@@ -14,7 +14,6 @@ import {IPerpAdapter} from "interfaces/IPerpAdapter.sol";
 import {IVaultTerms} from "interfaces/IVaultTerms.sol";
 import {LeveragedVault} from "contracts/LeveragedVault.sol";
 import {LeverageMath, VIRTUAL, WAD} from "contracts/libraries/LeverageMath.sol";
-import {RebalancePolicy} from "contracts/libraries/RebalancePolicy.sol";
 
 /// @title A leveraged vault on a venue that fills in the same transaction.
 /// @notice Whoever moves the fund pays for the move (E-2): an entrant gets shares for what is left of the deposit after
@@ -22,7 +21,6 @@ import {RebalancePolicy} from "contracts/libraries/RebalancePolicy.sol";
 /// @custom:stop As LeveragedVault.
 contract InstantVault is LeveragedVault, IInstantVault {
     using LeverageMath for int256;
-    using RebalancePolicy for IVaultTerms.Policy;
     using SafeCast for int256;
     using SafeCast for uint256;
     using SafeERC20 for IERC20;
@@ -286,11 +284,11 @@ contract InstantVault is LeveragedVault, IInstantVault {
         require(!_status.isRuined, VaultRuined());
         require(s.supply == 0 || s.equity > 0, Underwater(s.equity));
         int256 before = _leverage(s);
-        IVaultTerms.Policy memory p = _policy();
-        trigger = s.supply == 0 ? Trigger.NONE : _due(p, s, msg.sender);
+        IVaultTerms.Ruling memory r = _rule(s, msg.sender);
+        trigger = s.supply == 0 ? Trigger.NONE : r.trigger;
         require(trigger != Trigger.NONE, NothingDue(before, target));
 
-        (int256 wanted, uint256 worst) = _planRebalance(p, s, trigger == Trigger.EMERGENCY);
+        (int256 wanted, uint256 worst) = _planRebalance(r, s);
         IPerpAdapter.Fill memory fill = _trade(wanted, 0, worst);
         require(fill.size != 0, NothingFilled(wanted));
 
@@ -300,10 +298,10 @@ contract InstantVault is LeveragedVault, IInstantVault {
         int256 slip = _cost(fill, price) - int256(fill.fee);
         lines.venueFee -= _perShare(int256(fill.fee), s.supply).toInt128();
         lines.slippage -= _perShare(slip, s.supply).toInt128();
-        uint256 tipShares = _tip(p, s, lines, trigger);
+        uint256 tipShares = _tip(r, s, lines);
 
         int256 reached = _leverage(s);
-        bool isDone = uint256((reached - target).abs()) <= p.tolerance;
+        bool isDone = uint256((reached - target).abs()) <= r.tolerance;
         _rebalancing =
             Rebalancing(price.toUint128(), uint40(block.timestamp), isDone ? Trigger.NONE : trigger, wanted > 0);
         _book(s, lines);
@@ -323,31 +321,33 @@ contract InstantVault is LeveragedVault, IInstantVault {
 
     /// @dev E-6: to the target, net of its own cost, cut to a chunk. Raising leverage needs a price that the venue
     /// confirms and no pause (E-1, E-7). A fund too small to be worth a trade is still brought out of danger.
-    function _planRebalance(IVaultTerms.Policy memory p, State memory s, bool isEmergency)
+    function _planRebalance(IVaultTerms.Ruling memory r, State memory s)
         private
         view
         returns (int256 sizeDelta, uint256 worst)
     {
-        sizeDelta = p.chunk(LeverageMath.sizeToLeverage(target, s.equity, s.size, s.price), s.price);
+        sizeDelta = LeverageMath.sizeToLeverage(target, s.equity, s.size, s.price);
+        sizeDelta = LeverageMath.capped(sizeDelta, s.price, r.maxNotional);
         if ((sizeDelta > 0) == (target > 0)) {
-            uint256 pausedUntil = terms.pausedUntil();
-            require(block.timestamp >= pausedUntil, MintsPaused(pausedUntil));
+            require(block.timestamp >= r.pausedUntil, MintsPaused(r.pausedUntil));
             oracle.priceNear(adapter.price());
         }
         int256 cost = _cost(adapter.quote(sizeDelta), s.price);
-        sizeDelta = p.chunk(LeverageMath.sizeNetOfCost(sizeDelta, s.price, target, cost), s.price);
+        sizeDelta = LeverageMath.sizeNetOfCost(sizeDelta, s.price, target, cost);
+        sizeDelta = LeverageMath.capped(sizeDelta, s.price, r.maxNotional);
         uint256 notional = uint256(LeverageMath.notional(sizeDelta, s.price).abs());
-        require(isEmergency || notional >= p.minNotional, TradeTooSmall(notional, p.minNotional));
-        worst = LeverageMath.worstPrice(s.price, sizeDelta, p.slippage(_leverage(s)));
+        bool isWorth = r.trigger == Trigger.EMERGENCY || notional >= r.minNotional;
+        require(isWorth, TradeTooSmall(notional, r.minNotional));
+        worst = LeverageMath.worstPrice(s.price, sizeDelta, r.slippage);
     }
 
     /// @dev A late scheduled rebalance pays its caller in shares, once per slot, at most a ten-thousandth of equity.
-    function _tip(IVaultTerms.Policy memory p, State memory s, Attribution memory lines, Trigger trigger)
+    function _tip(IVaultTerms.Ruling memory r, State memory s, Attribution memory lines)
         private
         returns (uint256 tipShares)
     {
-        if (trigger != Trigger.SCHEDULED || _rebalancing.time >= p.slotStart(block.timestamp)) return 0;
-        uint256 value = LeverageMath.tip(p.lateness(block.timestamp), p.tipRate, p.tipCap);
+        if (r.trigger != Trigger.SCHEDULED) return 0;
+        uint256 value = LeverageMath.tip(r.lateness, r.tipRate, r.tipCap);
         value = Math.min(value, uint256(s.equity) / TIP_SHARE);
         tipShares = LeverageMath.toSharesDown(value, s.equity, s.supply);
         if (tipShares == 0) return 0;

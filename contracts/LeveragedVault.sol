@@ -14,7 +14,6 @@ import {IPriceOracle} from "interfaces/IPriceOracle.sol";
 import {IVaultTerms} from "interfaces/IVaultTerms.sol";
 import {LeveragedToken} from "contracts/LeveragedToken.sol";
 import {LeverageMath, VIRTUAL, WAD} from "contracts/libraries/LeverageMath.sol";
-import {RebalancePolicy} from "contracts/libraries/RebalancePolicy.sol";
 import {VaultTerms} from "contracts/VaultTerms.sol";
 
 /// @title What every leveraged vault does alike: value, fees, ledger, policy, roles, ruin. How shares come and go is
@@ -25,7 +24,6 @@ import {VaultTerms} from "contracts/VaultTerms.sol";
 /// rearms. Burns and de-leveraging cannot be stopped.
 abstract contract LeveragedVault is ILeveragedVault, ReentrancyGuardTransient {
     using LeverageMath for int256;
-    using RebalancePolicy for IVaultTerms.Policy;
     using SafeCast for uint256;
     using SafeCast for int256;
     using SafeERC20 for IERC20;
@@ -164,7 +162,7 @@ abstract contract LeveragedVault is ILeveragedVault, ReentrancyGuardTransient {
     function due(address caller) external view nonReentrantView returns (Trigger) {
         State memory s = _now();
         if (_status.isRuined || s.supply == 0) return Trigger.NONE;
-        return _due(_policy(), s, caller);
+        return _rule(s, caller).trigger;
     }
 
     /// @inheritdoc ILeveragedVault
@@ -313,14 +311,8 @@ abstract contract LeveragedVault is ILeveragedVault, ReentrancyGuardTransient {
         return LeverageMath.leverage(s.size, s.price, s.equity);
     }
 
-    function _policy() internal view returns (IVaultTerms.Policy memory) {
-        return terms.policy();
-    }
-
-    function _due(IVaultTerms.Policy memory policy, State memory s, address caller) internal view returns (Trigger) {
-        // The role matters in the exclusive seconds alone: nobody is looked up in the rest of the day.
-        bool isKeeper = policy.isExclusive(block.timestamp) && terms.isKeeper(caller);
-        return policy.due(_rebalancing, target, s.price, _leverage(s), block.timestamp, isKeeper);
+    function _rule(State memory s, address caller) internal view returns (IVaultTerms.Ruling memory) {
+        return terms.rule(_rebalancing, target, s.price, _leverage(s), caller);
     }
 
     function _ruin(int256 left, int256 size) internal virtual {

@@ -11,7 +11,6 @@ import {IVaultTerms} from "interfaces/IVaultTerms.sol";
 import {LeveragedVault} from "contracts/LeveragedVault.sol";
 import {Batches} from "contracts/libraries/Batches.sol";
 import {LeverageMath, WAD} from "contracts/libraries/LeverageMath.sol";
-import {RebalancePolicy} from "contracts/libraries/RebalancePolicy.sol";
 
 /// @title A leveraged vault on a venue that fills later.
 /// @notice Requests collect, one order goes out for all of them, and everybody is booked at its fill: who enters or leaves
@@ -20,7 +19,6 @@ import {RebalancePolicy} from "contracts/libraries/RebalancePolicy.sol";
 contract QueuedVault is LeveragedVault, IQueuedVault {
     using LeverageMath for int256;
     using LeverageMath for LeverageMath.Sizes;
-    using RebalancePolicy for IVaultTerms.Policy;
     using SafeCast for int256;
     using SafeCast for uint256;
 
@@ -34,6 +32,8 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
         Trigger trigger;
         bool isInFlight;
         address caller;
+        uint64 tolerance;
+        bool hasUsers;
     }
 
     /// @dev What a commit is about to send: batches as requested, `brought` net of the mint fee, WAD.
@@ -46,6 +46,7 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
         uint256 shares;
         uint256 openedAt;
         uint256 tip;
+        uint64 tolerance;
         Trigger trigger;
     }
 
@@ -132,6 +133,7 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
             sizeDelta: plan.order,
             price: price
         });
+        bool hasUsers = plan.assets > 0 || plan.shares > 0;
         _flight = Flight({
             enter: plan.sizes.enter.toInt128(),
             leave: plan.sizes.leave.toInt128(),
@@ -140,7 +142,9 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
             trigger: plan.trigger,
             isInFlight: true,
             time: uint40(block.timestamp),
-            caller: msg.sender
+            caller: msg.sender,
+            tolerance: plan.tolerance,
+            hasUsers: hasUsers
         });
         if (plan.order == 0) {
             // Only where there is nothing to trade: what is left is cash, and no price is needed to share it.
@@ -150,7 +154,7 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
             _settle(o);
         } else {
             (uint256 margin, uint256 release) = _divide(s, plan);
-            queue.commit(plan.assets > 0, plan.shares > 0, margin, address(adapter));
+            if (hasUsers || margin > 0) queue.commit(plan.assets > 0, plan.shares > 0, margin, address(adapter));
             _venue().submit{value: msg.value}(plan.order, margin, release, plan.worst, msg.sender);
         }
         return (plan.trigger, plan.order);
@@ -159,13 +163,13 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
     /// @dev E-3. What cannot go now waits: deposits while they are stopped, the venue's price is off, or the order would fill
     /// too far from the index for their sake; then a rebalance. Leavers wait for nobody.
     function _plan(State memory s, bool isGood, bool isNear) private view returns (Plan memory plan) {
-        IVaultTerms.Policy memory p = _policy();
-        bool mayRaise = isNear && !_status.isRuined && block.timestamp >= terms.pausedUntil();
-        bool isEntering = mayRaise && (s.supply == 0 || uint256(_leverage(s).abs()) <= p.bandMax);
+        IVaultTerms.Ruling memory r = _rule(s, msg.sender);
+        bool mayRaise = isNear && !_status.isRuined && block.timestamp >= r.pausedUntil;
+        bool isEntering = mayRaise && (s.supply == 0 || uint256(_leverage(s).abs()) <= r.bandMax);
         int256 wanted;
         if (isGood && s.supply > 0) {
-            plan.trigger = _due(p, s, msg.sender);
-            if (plan.trigger != Trigger.NONE) wanted = _wanted(p, s, plan.trigger, mayRaise);
+            plan.trigger = r.trigger;
+            if (r.trigger != Trigger.NONE) wanted = _wanted(r, s, mayRaise);
         }
         while (true) {
             if (wanted == 0) plan.trigger = Trigger.NONE;
@@ -175,7 +179,7 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
             IPerpAdapter.Fill memory fill = adapter.quote(plan.order);
             require(fill.size != 0, NothingFilled(plan.order));
             // Without an index price who leaves has the venue's for a measure.
-            plan.worst = LeverageMath.worstPrice(isGood ? s.price : adapter.price(), plan.order, _limit(p, s, plan));
+            plan.worst = LeverageMath.worstPrice(isGood ? s.price : adapter.price(), plan.order, _limit(r, plan));
             uint256 quoted = uint256((fill.cash + int256(fill.fee)).abs()) * WAD / uint256(fill.size.abs());
             if (plan.order > 0 ? quoted <= plan.worst : quoted >= plan.worst) {
                 _resize(plan, s, wanted, fill);
@@ -187,8 +191,9 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
             if (isForEntrants) isEntering = false;
             else wanted = 0;
         }
-        _requireWorth(plan, s, p.minNotional);
-        plan.tip = _tip(p, s.equity + plan.brought.toInt256(), _lateness(p, plan));
+        _requireWorth(plan, s, r.minNotional);
+        plan.tolerance = uint64(r.tolerance);
+        plan.tip = _tip(r, s.equity + plan.brought.toInt256(), _lateness(r, plan));
     }
 
     /// @dev Which batches go.
@@ -232,20 +237,17 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
     }
 
     /// @dev E-6: the fund's own trade, cut to a chunk; none where it may not be made or is not worth making.
-    function _wanted(IVaultTerms.Policy memory p, State memory s, Trigger trigger, bool mayRaise)
-        private
-        view
-        returns (int256 size)
-    {
-        size = p.chunk(LeverageMath.sizeToLeverage(target, s.equity, s.size, s.price), s.price);
+    function _wanted(IVaultTerms.Ruling memory r, State memory s, bool mayRaise) private view returns (int256 size) {
+        size = LeverageMath.sizeToLeverage(target, s.equity, s.size, s.price);
+        size = LeverageMath.capped(size, s.price, r.maxNotional);
         if ((size > 0) == (target > 0) && !mayRaise) return 0;
-        if (trigger != Trigger.EMERGENCY && _notional(size, s.price) < p.minNotional) return 0;
+        if (r.trigger != Trigger.EMERGENCY && _notional(size, s.price) < r.minNotional) return 0;
     }
 
     /// @dev How far from the index the order may fill: as a rebalance where it is one, as an emergency where people leave.
-    function _limit(IVaultTerms.Policy memory p, State memory s, Plan memory plan) private view returns (uint256) {
-        if (plan.trigger != Trigger.NONE) return p.slippage(_leverage(s));
-        return (plan.order > 0) == (target > 0) ? p.maxSlippage : p.emergencySlippage;
+    function _limit(IVaultTerms.Ruling memory r, Plan memory plan) private view returns (uint256) {
+        if (plan.trigger != Trigger.NONE) return r.slippage;
+        return (plan.order > 0) == (target > 0) ? r.maxSlippage : r.emergencySlippage;
     }
 
     /// @dev An order costs something however small it is: dust waits for company, for a rebalance, or is everything there is.
@@ -314,18 +316,19 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
         if (f.trigger != Trigger.NONE) _noteRebalance(s, f, o, t, before);
         else if (isFirst) _rebalancing = Rebalancing(o.price.toUint128(), uint40(block.timestamp), Trigger.NONE, false);
         _book(s, lines);
-        _tellQueue(t, burnFee);
-        emit Settled({
-            caller: msg.sender,
-            price: o.price,
-            size: o.fill.size,
-            sharesMinted: t.minted,
-            assetsPaid: t.paid,
-            tipShares: t.tipShares
-        });
-
-        if (t.shares > 0) token.burn(address(queue), address(queue), t.shares);
-        if (t.minted > 0) token.mint(address(queue), t.minted);
+        if (f.hasUsers) {
+            _tellQueue(t, burnFee);
+            emit Settled({
+                caller: msg.sender,
+                price: o.price,
+                size: o.fill.size,
+                sharesMinted: t.minted,
+                assetsPaid: t.paid,
+                tipShares: t.tipShares
+            });
+            if (t.shares > 0) token.burn(address(queue), address(queue), t.shares);
+            if (t.minted > 0) token.mint(address(queue), t.minted);
+        }
         _payTips(f, t);
         _collectCash();
     }
@@ -336,14 +339,14 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
         view
         returns (Settlement memory t)
     {
-        (t.assets, t.shares) = queue.inFlight();
+        if (f.hasUsers) (t.assets, t.shares) = queue.inFlight();
         uint256 forEntrants;
         int256 forLeavers;
         if (o.fill.size != 0) {
             LeverageMath.Sizes memory z = LeverageMath.Sizes(f.enter, f.leave, f.rebalance);
             t.unfilled = LeverageMath.unfilled(o.fill.size, z.order());
             (t.assets, t.shares) = (Batches.filled(t.assets, t.unfilled), Batches.filled(t.shares, t.unfilled));
-            t.tips = f.tip + (o.reward > 0 ? o.reward : _tip(_policy(), s.equity, block.timestamp - f.time));
+            t.tips = f.tip + (o.reward > 0 ? o.reward : _tip(_rule(s, msg.sender), s.equity, block.timestamp - f.time));
             t.cost = _cost(o.fill, o.price);
             uint256 cost = t.tips + (t.cost > 0 ? uint256(t.cost) : 0);
             forEntrants = LeverageMath.costShare(cost, z.enter, z);
@@ -386,7 +389,7 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
         int256 before
     ) private {
         int256 reached = _leverage(s);
-        bool isDone = uint256((reached - target).abs()) <= _policy().tolerance;
+        bool isDone = uint256((reached - target).abs()) <= f.tolerance;
         _rebalancing = Rebalancing(
             o.price.toUint128(), uint40(block.timestamp), isDone ? Trigger.NONE : f.trigger, f.rebalance > 0
         );
@@ -480,15 +483,14 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
     }
 
     /// @dev Seconds that people have waited, or a scheduled rebalance is late.
-    function _lateness(IVaultTerms.Policy memory p, Plan memory plan) private view returns (uint256 late) {
+    function _lateness(IVaultTerms.Ruling memory r, Plan memory plan) private view returns (uint256 late) {
         if (plan.openedAt != 0) late = block.timestamp - plan.openedAt;
-        bool isSlotOpen = plan.trigger == Trigger.SCHEDULED && _rebalancing.time < p.slotStart(block.timestamp);
-        if (isSlotOpen) late = Math.max(late, p.lateness(block.timestamp));
+        if (plan.trigger == Trigger.SCHEDULED) late = Math.max(late, r.lateness);
     }
 
     /// @dev At most a ten-thousandth of what is at stake.
-    function _tip(IVaultTerms.Policy memory p, int256 stake, uint256 late) private pure returns (uint256) {
-        return stake <= 0 ? 0 : Math.min(LeverageMath.tip(late, p.tipRate, p.tipCap), uint256(stake) / TIP_SHARE);
+    function _tip(IVaultTerms.Ruling memory r, int256 stake, uint256 late) private pure returns (uint256) {
+        return stake <= 0 ? 0 : Math.min(LeverageMath.tip(late, r.tipRate, r.tipCap), uint256(stake) / TIP_SHARE);
     }
 
     function _notional(int256 size, uint256 price) private pure returns (uint256) {

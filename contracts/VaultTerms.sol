@@ -4,14 +4,17 @@ pragma solidity ^0.8.28;
 import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
 import {IAccessManager} from "@openzeppelin/contracts/access/manager/IAccessManager.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
+import {ILeveragedVault} from "interfaces/ILeveragedVault.sol";
 import {IVaultTerms} from "interfaces/IVaultTerms.sol";
 import {GUARDIAN_ROLE, KEEPER_ROLE} from "contracts/Authority.sol";
 import {PolicyBounds} from "contracts/libraries/PolicyBounds.sol";
+import {RebalancePolicy} from "contracts/libraries/RebalancePolicy.sol";
 
 /// @title What may change about one vault. Created by the vault; holds no money and cannot touch any.
 /// @custom:stop The guardian stops mints and leverage-increasing trades for at most MAX_PAUSE, once until the timelock
 /// rearms. Burns and de-leveraging cannot be stopped.
 contract VaultTerms is AccessManaged, IVaultTerms {
+    using RebalancePolicy for Policy;
     using SafeCast for uint256;
 
     uint256 public constant MAX_PAUSE = 7 days;
@@ -81,6 +84,31 @@ contract VaultTerms is AccessManaged, IVaultTerms {
     function rates() external view returns (uint256, uint256, uint256, address) {
         Fees memory f = _fees;
         return (f.mint, f.burn, _integralAt(f.managementPerDay), treasury);
+    }
+
+    /// @inheritdoc IVaultTerms
+    function rule(
+        ILeveragedVault.Rebalancing calldata last,
+        int256 target,
+        uint256 price,
+        int256 leverage,
+        address caller
+    ) external view returns (Ruling memory r) {
+        Policy memory p = _policy;
+        // The role matters in the exclusive seconds alone: nobody is looked up in the rest of the day.
+        bool isKeeper = p.isExclusive(block.timestamp) && _hasRole(KEEPER_ROLE, caller);
+        r.trigger = p.due(last, target, price, leverage, block.timestamp, isKeeper);
+        r.bandMax = p.bandMax;
+        r.tolerance = p.tolerance;
+        r.slippage = p.slippage(leverage);
+        r.maxSlippage = p.maxSlippage;
+        r.emergencySlippage = p.emergencySlippage;
+        r.tipRate = p.tipRate;
+        r.tipCap = p.tipCap;
+        r.minNotional = p.minNotional;
+        r.maxNotional = p.maxNotional;
+        if (last.time < p.slotStart(block.timestamp)) r.lateness = p.lateness(block.timestamp);
+        r.pausedUntil = _pausedUntil;
     }
 
     /// @inheritdoc IVaultTerms

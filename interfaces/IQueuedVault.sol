@@ -26,6 +26,7 @@ interface IQueuedVault is ILeveragedVault {
     event Committed(
         address indexed caller, Trigger indexed trigger, uint256 assets, uint256 shares, int256 sizeDelta, uint256 price
     );
+    /// @notice Requests were booked; a rebalance without any is told by Rebalanced alone.
     event Settled(
         address indexed caller, uint256 price, int256 size, uint256 sharesMinted, uint256 assetsPaid, uint256 tipShares
     );

@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
+import {ILeveragedVault} from "interfaces/ILeveragedVault.sol";
+
 /// @title What may change about a vault, and who may change it: the timelock inside hard bounds, the guardian for a while.
 /// @dev Everything else about a vault is immutable. Units as in ILeveragedVault.
 interface IVaultTerms {
@@ -53,6 +55,26 @@ interface IVaultTerms {
         uint128 total;
     }
 
+    /// @notice What the policy says of a vault in the state it is in, at this second, to a caller. Units as in Policy.
+    /// @param trigger The trigger that is due.
+    /// @param slippage Worst price of a rebalance at this leverage.
+    /// @param lateness Seconds for which the schedule has been open to everybody without a rebalance; 0 when there was one.
+    /// @param pausedUntil Mints and leverage-increasing trades are stopped before this time.
+    struct Ruling {
+        ILeveragedVault.Trigger trigger;
+        uint256 bandMax;
+        uint256 tolerance;
+        uint256 slippage;
+        uint256 maxSlippage;
+        uint256 emergencySlippage;
+        uint256 tipRate;
+        uint256 tipCap;
+        uint256 minNotional;
+        uint256 maxNotional;
+        uint256 lateness;
+        uint256 pausedUntil;
+    }
+
     event PolicyChanged(Policy policy);
     event FeesChanged(Fees fees);
     event CapsChanged(Caps caps);
@@ -86,6 +108,19 @@ interface IVaultTerms {
         external
         view
         returns (uint256 mintFee, uint256 burnFee, uint256 managementIntegral, address treasury_);
+    /// @notice What every rebalance needs (E-5, E-6).
+    /// @param last The last rebalance.
+    /// @param target The vault's target.
+    /// @param price Index price now.
+    /// @param leverage Leverage now.
+    /// @param caller Who would rebalance.
+    function rule(
+        ILeveragedVault.Rebalancing calldata last,
+        int256 target,
+        uint256 price,
+        int256 leverage,
+        address caller
+    ) external view returns (Ruling memory);
     /// @notice What every entry needs.
     function limits()
         external

@@ -99,6 +99,12 @@ library LeverageMath {
         return sizeDelta * traded / corrected;
     }
 
+    /// @notice `sizeDelta` cut to a notional of `most`.
+    function capped(int256 sizeDelta, uint256 price, uint256 most) internal pure returns (int256) {
+        int256 traded = notional(sizeDelta, price).abs();
+        return traded <= most.toInt256() ? sizeDelta : sizeDelta * most.toInt256() / traded;
+    }
+
     /// @notice Notional that `size` has beyond what `net` of collateral carries at `leverage_`.
     function excess(int256 size, uint256 price, int256 leverage_, int256 net) internal pure returns (int256) {
         return notional(size, price) - leverage_ * net / int256(WAD);

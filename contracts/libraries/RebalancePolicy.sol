@@ -91,9 +91,7 @@ library RebalancePolicy {
 
     /// @notice Cut a trade to the largest allowed per call.
     function chunk(IVaultTerms.Policy memory policy, int256 sizeDelta, uint256 price) internal pure returns (int256) {
-        int256 notional = LeverageMath.notional(sizeDelta, price);
-        int256 most = int256(uint256(policy.maxNotional));
-        return notional.abs() <= most ? sizeDelta : sizeDelta * most / notional.abs();
+        return LeverageMath.capped(sizeDelta, price, policy.maxNotional);
     }
 
     /// @notice How far from the index a rebalance may trade: `maxSlippage` inside the band, and from there in a line to
