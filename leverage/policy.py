@@ -4,7 +4,19 @@ The keeper and the backtester share `decide()`; it reads nothing but its argumen
 """
 
 from leverage import leverage_math as lm
-from leverage.types import WAD, Action, Kind, Policy, Rebalancing, Snapshot, Trigger
+from leverage.types import (
+    WAD,
+    Action,
+    Kind,
+    Order,
+    Policy,
+    Rebalancing,
+    Sizes,
+    Snapshot,
+    Stage,
+    Trigger,
+    Waiting,
+)
 
 EMERGENCY = 1
 BAND = 2
@@ -94,26 +106,99 @@ def chunk(policy: Policy, size_delta: int, price: int) -> int:
     return size_delta if traded <= policy.max_notional else lm.div(size_delta * policy.max_notional, traded)
 
 
-def decide(snapshot: Snapshot, policy: Policy, now: int, is_keeper: bool) -> Action | None:
-    """What a keeper should do at `now`, or None."""
-    if snapshot.ruined or snapshot.supply == 0:
-        return None
-    if snapshot.equity <= 0 or snapshot.size == 0:
+def decide(
+    snapshot: Snapshot | None,
+    policy: Policy | None,
+    now: int,
+    is_keeper: bool,
+    waiting: Waiting | None = None,
+) -> Action | None:
+    """What a keeper should do at `now`, or None; `waiting` belongs to a vault whose venue fills later."""
+    if waiting and waiting.order.stage != Stage.NONE:
+        return finish(waiting.order, now)
+    if snapshot is None or policy is None:
+        return _without_price(waiting)
+    if snapshot.supply > 0 and not snapshot.ruined and (snapshot.equity <= 0 or snapshot.size == 0):
         return Action(Kind.CHECK_RUIN)  # Shares without a position: the venue has liquidated it.
 
+    trigger, wanted = _rebalance(snapshot, policy, now, is_keeper, waiting)
+    if waiting is None:
+        return Action(Kind.REBALANCE, trigger, wanted) if trigger else None
+    sizes = batch(snapshot, policy, now, waiting, wanted)
+    if trigger or is_worth(sizes, snapshot, policy, waiting):
+        return Action(Kind.COMMIT, trigger, lm.order(sizes))
+    return Action(Kind.COLLECT_CASH) if waiting.cash_short else None
+
+
+def finish(order: Order, now: int) -> Action | None:
+    """How to bring an order to its end at `now`, or None while it has to wait."""
+    is_waiting = order.stage == Stage.WAITING
+    if is_waiting and now < order.fillable_from:
+        return None
+    needs_proof = is_waiting and now < order.cancellable_from
+    return Action(Kind.SETTLE, size_delta=order.size_delta, needs_proof=needs_proof)
+
+
+def may_raise(snapshot: Snapshot, now: int, waiting: Waiting | None) -> bool:
+    """Whether leverage may be raised: a pause stops that (E-7), and the price of a venue that fills later."""
+    gap = abs(snapshot.venue_price - snapshot.price)
+    is_near = waiting is None or gap <= snapshot.price * waiting.max_deviation // WAD
+    return is_near and now >= snapshot.paused_until and not snapshot.ruined
+
+
+def batch(snapshot: Snapshot, policy: Policy, now: int, waiting: Waiting, wanted: int = 0) -> Sizes:
+    """What each party would add to an order (E-3): whoever can go now, and the fund's own trade `wanted`."""
+    is_entering = may_raise(snapshot, now, waiting) and (
+        snapshot.supply == 0 or abs(snapshot.leverage) <= policy.band_max
+    )
+    brought = waiting.assets * 10 ** (18 - waiting.decimals) if is_entering else 0
+    if snapshot.supply == 0:
+        return Sizes(lm.size_to_leverage(snapshot.target, brought, 0, snapshot.price), 0, 0)
+    if snapshot.equity <= 0:
+        return Sizes(0, 0, wanted)
+    held = snapshot.size + wanted
+    shares = 0 if waiting.cash_short else waiting.shares
+    leave = -lm.portion_down(held, shares, snapshot.supply)
+    return Sizes(lm.joining(held, brought, snapshot.equity), leave, wanted)
+
+
+def is_worth(sizes: Sizes, snapshot: Snapshot, policy: Policy, waiting: Waiting) -> bool:
+    """Whether requests alone are worth an order: dust waits for company, unless it is all there is."""
+    is_leaving = waiting.shares > 0 and not waiting.cash_short
+    if is_leaving and (waiting.shares == snapshot.supply or sizes.leave == 0):
+        return True  # Where no position is left, as in a ruined vault, sharing needs no order.
+    turnover = abs(lm.notional(sizes.enter, snapshot.price)) + abs(lm.notional(sizes.leave, snapshot.price))
+    return turnover > 0 and turnover >= policy.min_notional
+
+
+def _without_price(waiting: Waiting | None) -> Action | None:
+    """Who leaves needs no index price (E-1), and nothing else is possible without one."""
+    if waiting is None:
+        return None
+    if waiting.cash_short:
+        return Action(Kind.COLLECT_CASH)
+    return Action(Kind.COMMIT) if waiting.shares else None
+
+
+def _rebalance(
+    snapshot: Snapshot, policy: Policy, now: int, is_keeper: bool, waiting: Waiting | None
+) -> tuple[Trigger, int]:
+    """The fund's own trade and why; none where it may not be made or is not worth making."""
+    nothing = (Trigger.NONE, 0)
+    if snapshot.ruined or snapshot.supply == 0:
+        return nothing
     trigger = due(
         policy, snapshot.rebalancing, snapshot.target, snapshot.price, snapshot.leverage, now, is_keeper
     )
     if trigger == Trigger.NONE:
-        return None
-
+        return nothing
     wanted = lm.size_to_leverage(snapshot.target, snapshot.equity, snapshot.size, snapshot.price)
     size_delta = chunk(policy, wanted, snapshot.price)
     if trigger != Trigger.EMERGENCY and abs(lm.notional(size_delta, snapshot.price)) < policy.min_notional:
-        return None  # Not worth a trade; but a fund of any size is brought out of danger.
-    if now < snapshot.paused_until and (size_delta > 0) == (snapshot.target > 0):
-        return None  # A pause stops what raises leverage, never what lowers it (E-7).
-    return Action(Kind.REBALANCE, trigger, size_delta)
+        return nothing  # Not worth a trade; but a fund of any size is brought out of danger.
+    if not may_raise(snapshot, now, waiting) and (size_delta > 0) == (snapshot.target > 0):
+        return nothing
+    return trigger, size_delta
 
 
 def band_edges(target: int, against: int, favour: int) -> tuple[int, int]:

@@ -1,4 +1,4 @@
-"""Words of the protocol in Python: the structs of ILeveragedVault.sol and IVaultTerms.sol, frozen, of int.
+"""Words of the protocol in Python: the structs of its interfaces, frozen, of int.
 
 Units: WAD (1e18) unless said otherwise, `assets` in the collateral's own decimals, time in seconds.
 """
@@ -100,11 +100,50 @@ class Snapshot:
     ruined: bool
 
 
+class Stage(IntEnum):
+    """Where an order is: at the venue, filled there but not settled here, or gone without a fill."""
+
+    NONE = 0
+    WAITING = 1
+    FILLED = 2
+    GONE = 3
+
+
+@dataclass(frozen=True)
+class Order:
+    """The order of a queued vault. From the seconds named it can be filled, and cancelled."""
+
+    stage: Stage
+    size_delta: int
+    fillable_from: int
+    cancellable_from: int
+
+
+@dataclass(frozen=True)
+class Waiting:
+    """What a queued vault has in flight, and what waits for its next commit.
+
+    Beside them what it takes to judge them: the decimals of `assets`, and how far the oracle lets the venue's
+    price be from the index.
+    """
+
+    order: Order
+    assets: int
+    shares: int
+    opened_at: int
+    cash_short: int
+    decimals: int = 18
+    max_deviation: int = WAD
+
+
 class Kind(StrEnum):
     """The vault function that an action calls."""
 
     REBALANCE = "rebalance"
     CHECK_RUIN = "check_ruin"
+    COMMIT = "commit"
+    SETTLE = "settle"
+    COLLECT_CASH = "collect_cash"
 
 
 @dataclass(frozen=True)
@@ -114,13 +153,23 @@ class Action:
     kind: Kind
     trigger: Trigger = Trigger.NONE
     size_delta: int = 0
+    needs_proof: bool = False
 
 
 @dataclass(frozen=True)
 class Report:
-    """One vault as read: its snapshot and policy, or the reason why they could not be read."""
+    """One vault as read: its snapshot and policy, or the reason why they could not be read.
+
+    `waiting` is a queued vault's alone, and readable without a price.
+    """
 
     vault: str
     snapshot: Snapshot | None = None
     policy: Policy | None = None
     failure: str = ""
+    waiting: Waiting | None = None
+
+    @property
+    def is_queued(self) -> bool:
+        """Whether its venue fills later."""
+        return self.waiting is not None

@@ -9,7 +9,19 @@ from hypothesis import strategies as st
 from leverage import config
 from leverage import leverage_math as lm
 from leverage import policy as rules
-from leverage.types import DAY, WAD, Action, Kind, Policy, Rebalancing, Snapshot, Trigger
+from leverage.types import (
+    DAY,
+    WAD,
+    Action,
+    Kind,
+    Order,
+    Policy,
+    Rebalancing,
+    Snapshot,
+    Stage,
+    Trigger,
+    Waiting,
+)
 
 MIDNIGHT = 20_000 * DAY
 OPEN = MIDNIGHT + 120
@@ -271,6 +283,194 @@ def test_decide__emergency_smaller_than_worth_it__is_handled_all_the_same():
 
     assert action is not None
     assert action.trigger == Trigger.EMERGENCY
+
+
+# Venues that fill later
+
+
+NO_ORDER = Order(Stage.NONE, 0, 0, 0)
+
+
+def waiting(assets: int = 0, shares: int = 0, order: Order = NO_ORDER, **changes) -> Waiting:
+    """Requests of whole units, in collateral of 18 decimals."""
+    values = {"opened_at": OPEN, "cash_short": 0, "max_deviation": WAD // 50, **changes}
+    return Waiting(order, assets * WAD, shares * WAD, **values)
+
+
+def at_noon(snapshot: Snapshot, requests: Waiting, policy: Policy = POLICY) -> Action | None:
+    """What anybody would do when no schedule is open."""
+    return rules.decide(snapshot, policy, OPEN + DAY // 2, False, requests)
+
+
+CALM = vault(since=OPEN + DAY // 2 - 1)
+EMPTY = replace(CALM, size=0, equity=0, supply=0, leverage=0, nav=WAD)
+PAID_OFF = replace(CALM, size=0, equity=500 * WAD, leverage=0, ruined=True)
+SETTLE, PROVE = Action(Kind.SETTLE, size_delta=7), Action(Kind.SETTLE, size_delta=7, needs_proof=True)
+
+
+@pytest.mark.parametrize(
+    ("stage", "second", "action"),
+    [
+        (Stage.WAITING, 1, None),
+        (Stage.WAITING, 2, PROVE),
+        (Stage.WAITING, 30, PROVE),
+        (Stage.WAITING, 31, SETTLE),
+        (Stage.WAITING, 10**6, SETTLE),
+        (Stage.FILLED, 0, SETTLE),
+        (Stage.FILLED, 10, SETTLE),
+        (Stage.GONE, 0, SETTLE),
+    ],
+)
+@pytest.mark.parametrize("snapshot", [CALM, EMPTY, PAID_OFF, vault(move=-0.34), None])
+def test_decide__order_at_the_venue__is_brought_to_its_end(stage, second, action, snapshot):
+    """Whatever else is due: nothing can be sent before."""
+    requests = waiting(5_000, 50, Order(stage, 7, OPEN + 2, OPEN + 31), cash_short=9)
+
+    assert rules.decide(snapshot, POLICY, OPEN + second, True, requests) == action
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "requests", "kind"),
+    [
+        (CALM, waiting(), None),
+        (CALM, waiting(assets=10_000), Kind.COMMIT),
+        (CALM, waiting(shares=1_000), Kind.COMMIT),
+        (EMPTY, waiting(assets=100), Kind.COMMIT),
+        (EMPTY, waiting(), None),
+        # Stopped deposits are not worth an order, with those who leave they wait for nobody.
+        (replace(CALM, paused_until=OPEN + DAY), waiting(assets=10_000), None),
+        (replace(CALM, paused_until=OPEN + DAY), waiting(10_000, 1_000), Kind.COMMIT),
+        (replace(CALM, venue_price=PRICE * 1021 // 1000), waiting(assets=10_000), None),
+        (replace(CALM, venue_price=PRICE * 1019 // 1000), waiting(assets=10_000), Kind.COMMIT),
+        (replace(EMPTY, venue_price=PRICE * 970 // 1000), waiting(assets=10_000), None),
+        # The last ones leave, however little it is; and from a ruined vault.
+        (replace(CALM, supply=WAD, equity=WAD, size=3 * WAD // 2_000), waiting(shares=1), Kind.COMMIT),
+        (PAID_OFF, waiting(shares=1), Kind.COMMIT),
+        (PAID_OFF, waiting(assets=10_000), None),
+        (PAID_OFF, waiting(), None),
+        # Payouts in transit are fetched, and until then nobody else leaves.
+        (CALM, waiting(cash_short=1), Kind.COLLECT_CASH),
+        (CALM, waiting(shares=1_000, cash_short=1), Kind.COLLECT_CASH),
+        (CALM, waiting(10_000, 1_000, cash_short=1), Kind.COMMIT),
+        (PAID_OFF, waiting(shares=1, cash_short=1), Kind.COLLECT_CASH),
+        # Ruin goes first.
+        (vault(move=-0.34), waiting(10_000, 1_000, cash_short=1), Kind.CHECK_RUIN),
+        # Without a price, too, orders end and people leave.
+        (None, waiting(), None),
+        (None, waiting(assets=10_000), None),
+        (None, waiting(shares=1), Kind.COMMIT),
+        (None, waiting(shares=1, cash_short=1), Kind.COLLECT_CASH),
+    ],
+)
+def test_decide__requests__are_committed_when_they_can_go(snapshot, requests, kind):
+    action = at_noon(snapshot, requests)
+
+    assert (action.kind if action else None) == kind
+
+
+@pytest.mark.parametrize("decimals", [6, 18])
+def test_decide__dust__waits_for_company(decimals):
+    """At 3x a deposit of 100 and a redemption worth 100 trade 300 each."""
+    policy = replace(POLICY, min_notional=600 * WAD)
+
+    def requests(assets, shares):
+        return replace(waiting(shares=shares), assets=assets * 10**decimals, decimals=decimals)
+
+    assert at_noon(CALM, requests(199, 0), policy) is None
+    assert at_noon(CALM, requests(0, 199), policy) is None
+    assert at_noon(CALM, requests(100, 99), policy) is None
+    assert at_noon(CALM, requests(100, 100), policy).kind == Kind.COMMIT
+    assert at_noon(CALM, requests(200, 0), policy).kind == Kind.COMMIT
+
+
+def test_decide__dust_beside_a_due_rebalance__goes_with_it():
+    fallen = vault(move=-0.12)
+
+    action = at_noon(fallen, waiting(assets=1), replace(POLICY, min_notional=600 * WAD))
+
+    assert (action.kind, action.trigger) == (Kind.COMMIT, Trigger.EMERGENCY)
+    assert action.size_delta < 0
+
+
+def test_decide__deposits_above_the_band__wait_until_leverage_is_back():
+    """With the emergency switched off nothing brings it back but the schedule."""
+    fallen = vault(move=-0.13, since=OPEN + DAY // 2 - 1)
+    only_scheduled = replace(POLICY, triggers=rules.SCHEDULED)
+
+    assert fallen.leverage > POLICY.band_max
+    assert at_noon(fallen, waiting(assets=10_000), only_scheduled) is None
+    assert at_noon(fallen, waiting(assets=10_000, shares=1_000), only_scheduled).size_delta < 0
+
+
+def test_decide__rebalance_with_a_venue_off_the_index__only_lowers_leverage():
+    def odd(snapshot):
+        return replace(snapshot, venue_price=snapshot.price * 103 // 100)
+
+    assert at_noon(odd(vault(move=-0.12)), waiting()).trigger == Trigger.EMERGENCY
+    assert at_noon(odd(vault(move=0.35)), waiting()) is None
+
+
+def test_decide__who_crosses__leaves_only_the_rest_for_the_venue():
+    """Deposits of 1,000 against redemptions worth 1,000: nothing is left of either."""
+    crossed = at_noon(CALM, waiting(assets=1_000, shares=1_000))
+    more = at_noon(CALM, waiting(assets=3_000, shares=1_000))
+
+    assert abs(crossed.size_delta) <= 1
+    assert more.size_delta == pytest.approx(3 * WAD, rel=1e-6)
+
+
+def test_decide__first_deposits__go_to_the_target():
+    assert at_noon(EMPTY, waiting(assets=1_000)).size_delta == 3 * WAD // 2
+    assert at_noon(replace(EMPTY, target=-2 * WAD), waiting(assets=1_000)).size_delta == -WAD
+
+
+@given(
+    move=st.floats(-0.3, 0.6),
+    target=st.sampled_from([3, -3, 2, -1]),
+    assets=st.integers(0, 10**6),
+    shares=st.integers(0, 10**4),
+    is_keeper=st.booleans(),
+    second=st.integers(0, DAY),
+)
+def test_decide__requests_or_none__never_hide_a_rebalance(move, target, assets, shares, is_keeper, second):
+    """A queued vault is rebalanced when an instant one would be, and never later for the sake of requests."""
+    snapshot, now = vault(target * WAD, move), OPEN + second
+    instant = rules.decide(snapshot, POLICY, now, is_keeper)
+    queued = rules.decide(snapshot, POLICY, now, is_keeper, waiting(assets, shares))
+
+    if instant is None:
+        assert queued is None or queued.kind == Kind.COMMIT and queued.trigger == Trigger.NONE
+        assert queued is None or assets + shares > 0
+    elif instant.kind == Kind.REBALANCE:
+        assert (queued.kind, queued.trigger) == (Kind.COMMIT, instant.trigger)
+        alone = rules.decide(snapshot, POLICY, now, is_keeper, waiting())
+        assert alone == replace(instant, kind=Kind.COMMIT)
+    else:
+        assert queued == instant
+
+
+@given(
+    st.integers(0, 10**5), st.integers(0, 9_999), st.integers(0, 10**5), st.integers(0, 9_999), st.booleans()
+)
+def test_decide__more_company__never_makes_requests_wait(assets, shares, more_assets, more_shares, is_paused):
+    snapshot = replace(CALM, paused_until=OPEN + DAY if is_paused else 0)
+    policy = replace(POLICY, min_notional=5_000 * WAD)
+    first = at_noon(snapshot, waiting(assets, shares), policy)
+    second = at_noon(snapshot, waiting(assets + more_assets, min(10_000, shares + more_shares)), policy)
+
+    assert first is None or second is not None
+
+
+@pytest.mark.parametrize("shares", [0, 2_000])
+def test_batch__leverage__is_kept_for_everybody(shares):
+    """E-3: who enters or leaves does so at the leverage that the fund has after its own trade."""
+    snapshot = vault(move=0.02)
+    sizes = rules.batch(snapshot, POLICY, OPEN, waiting(4_000, shares), 0)
+
+    value = lm.portion_down(snapshot.equity, shares * WAD, snapshot.supply)
+    equity = snapshot.equity + 4_000 * WAD - value
+    after = lm.leverage(snapshot.size + lm.order(sizes), snapshot.price, equity)
+    assert after == pytest.approx(snapshot.leverage, rel=1e-12)
 
 
 # Bands
