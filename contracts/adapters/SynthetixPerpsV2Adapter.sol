@@ -103,7 +103,7 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
 
     /// @inheritdoc IPerpAdapter
     /// @dev Without the deposit, which comes back when the order is executed here, and without the dynamic fee, which the
-    /// venue leaves off: to ask for it would take more gas than the rest of an order.
+    /// venue leaves off: it would be dear to ask for.
     function quote(int256 sizeDelta) external view returns (Fill memory) {
         int256 size = market.positions(address(this)).size;
         int256 change = _cut(size, sizeDelta);

@@ -1,13 +1,33 @@
 """The rig of Synthetix Perps V2."""
 
-from rigs import OUTSIDER, OWNER, DelayedRig
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from eth_abi import decode, encode
+from eth_utils import keccak
+from rigs import OUTSIDER, OWNER, VAULT, DelayedRig, undone
 
 from devnet import Contract, RevertError, Synthetix
 from devnet.artifacts import mock
+from devnet.rpc import Receipt
 from devnet.synthetix_build import STALE_AFTER
 from devnet.venue import WAD
 
 MARKET = "ETH"
+
+
+class Modified(NamedTuple):
+    margin: int
+    size: int
+    traded: int
+    last_price: int
+    funding_index: int
+    fee: int
+    skew: int
+
+
+MODIFIED = ["uint256", "int256", "int256", "uint256", "uint256", "uint256", "int256"]
 
 
 class SynthetixRig(DelayedRig):
@@ -29,6 +49,15 @@ class SynthetixRig(DelayedRig):
         )
         rig.venue, rig.market = venue, market
         return rig
+
+    @classmethod
+    @contextmanager
+    def bound(cls, venue: Synthetix) -> Iterator["SynthetixRig"]:
+        """The same for VAULT. What happens to the venue is undone."""
+        with undone(venue.rpc):
+            rig = cls.build(venue)
+            rig.adapter.send("bind", sender=VAULT)
+            yield rig
 
     def give(self, assets: int) -> None:
         self.venue.fund(self.adapter, assets)
@@ -64,8 +93,21 @@ class SynthetixRig(DelayedRig):
         return str(revert) == "Price impact exceeded"
 
     def drift(self) -> None:
-        self.venue.set_max_funding_velocity(MARKET, 9 * WAD)
+        self.run_funding()
         self.venue.warp(5)
+
+    def run_funding(self) -> None:
+        """Have the skew pay, at the pace of Optimism's market."""
+        self.venue.set_max_funding_velocity(MARKET, 9 * WAD)
+
+    def modified(self, receipt: Receipt) -> Modified:
+        """What the venue said of the account's last entry in a transaction."""
+        topic = "0x" + keccak(text=f"PositionModified(uint256,address,{','.join(MODIFIED)})").hex()
+        account = "0x" + encode(["address"], [self.adapter]).hex()
+        entries = [
+            log for log in receipt["logs"] if log["topics"][0] == topic and log["topics"][2] == account
+        ]
+        return Modified(*decode(MODIFIED, bytes.fromhex(entries[-1]["data"][2:])))
 
     def spoil_price(self) -> None:
         aggregator, now = self.venue.markets[MARKET].aggregator, self.rpc.timestamp()
