@@ -132,7 +132,8 @@ contract InstantVault is LeveragedVault, IInstantVault {
 
     /// @notice Largest deposit that the caps allow now, in assets; reverts with the reason when none is allowed.
     function room() external view nonReentrantView returns (uint256) {
-        (State memory s,) = _value(_position(), oracle.priceNear(adapter.price()));
+        State memory s = _value(_position(), oracle.priceNear(adapter.price()));
+        _charge(s);
         (uint256 today, uint256 beforeCap) = _requireOpen(s);
         return Math.min(today, beforeCap);
     }
@@ -361,7 +362,8 @@ contract InstantVault is LeveragedVault, IInstantVault {
 
     /// @dev At the price of the last booking: for those who leave.
     function _atMark() private view returns (State memory s) {
-        (s,) = _value(_position(), _mark.price);
+        s = _value(_position(), _mark.price);
+        _charge(s);
     }
 
     /// @dev Leverage at which an entrant joins: the fund's own, or the target when it is empty.

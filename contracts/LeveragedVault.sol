@@ -210,17 +210,17 @@ abstract contract LeveragedVault is ILeveragedVault, ReentrancyGuardTransient {
         return adapter.position();
     }
 
-    /// @dev The vault with `p` at `price` now, and the management fee since the last accrual, which its supply includes.
-    function _value(IPerpAdapter.Position memory p, uint256 price)
-        internal
-        view
-        returns (State memory s, Due memory fee)
-    {
+    /// @dev The vault with `p` at `price`, without what the terms have to say.
+    function _value(IPerpAdapter.Position memory p, uint256 price) internal view returns (State memory s) {
         s.price = price;
         s.size = p.size;
         s.cash = p.cash;
         s.equity = LeverageMath.equity(p.cash, p.size, price);
         s.supply = token.totalSupply();
+    }
+
+    /// @dev The rates, and the management fee since the last accrual, which the supply then includes.
+    function _charge(State memory s) internal view returns (Due memory fee) {
         (s.mintFee, s.burnFee, fee.managementIntegral, fee.treasury) = terms.rates();
         fee.shares = LeverageMath.managementShares(s.supply, fee.managementIntegral - _status.managementIntegral);
         s.supply += fee.shares;
@@ -232,7 +232,8 @@ abstract contract LeveragedVault is ILeveragedVault, ReentrancyGuardTransient {
         view
         returns (State memory s, Attribution memory lines, Due memory fee)
     {
-        (s, fee) = _value(p, price);
+        s = _value(p, price);
+        fee = _charge(s);
         // Nobody's nav: the ledger begins anew with the next holder.
         if (s.supply == 0) return (s, lines, fee);
 
@@ -300,7 +301,8 @@ abstract contract LeveragedVault is ILeveragedVault, ReentrancyGuardTransient {
     }
 
     function _now() internal view returns (State memory s) {
-        (s,) = _value(_position(), oracle.price());
+        s = _value(_position(), oracle.price());
+        _charge(s);
     }
 
     function _nav(State memory s) internal pure returns (uint256) {

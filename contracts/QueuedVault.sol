@@ -24,15 +24,14 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
 
     /// @dev An order on its way: what each party asked for, and what its sender earns when it fills.
     struct Flight {
-        int128 enter;
-        int128 leave;
-        int128 rebalance;
-        uint72 tip;
+        int104 enter;
+        int104 leave;
         uint40 time;
         Trigger trigger;
-        bool isInFlight;
-        address caller;
+        int104 rebalance;
+        uint72 tip;
         uint64 tolerance;
+        bool isInFlight;
         bool hasUsers;
     }
 
@@ -48,6 +47,7 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
         uint256 tip;
         uint64 tolerance;
         Trigger trigger;
+        bool isCharged;
     }
 
     /// @dev What a settlement does: batches as requested, as far as they were filled; `brought` and `paid` in assets, net of the mint fee and before the
@@ -78,6 +78,8 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
     /// @inheritdoc IQueuedVault
     IRequestQueue public immutable queue;
     Flight private _flight;
+    /// @dev Who sent the last order for a tip.
+    address private _sender;
     Purse private _purse;
 
     constructor(Config memory config, IRequestQueue queue_) LeveragedVault(config, address(queue_)) {
@@ -118,7 +120,7 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
         require(!_flight.isInFlight, OrderPending(_flight.time));
         if (cashShort() > 0) _collectCash();
         (uint256 price, bool isGood, bool isNear) = _prices();
-        (State memory s,) = _value(_position(), price);
+        State memory s = _value(_position(), price);
         if (s.supply > 0 && !_status.isRuined) {
             require(!_isGone(s.size), PositionGone(s.size, _mark.size));
             require(s.equity > 0, Underwater(s.equity));
@@ -135,17 +137,17 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
         });
         bool hasUsers = plan.assets > 0 || plan.shares > 0;
         _flight = Flight({
-            enter: plan.sizes.enter.toInt128(),
-            leave: plan.sizes.leave.toInt128(),
-            rebalance: plan.sizes.rebalance.toInt128(),
-            tip: plan.tip.toUint72(),
-            trigger: plan.trigger,
-            isInFlight: true,
+            enter: plan.sizes.enter.toInt104(),
+            leave: plan.sizes.leave.toInt104(),
             time: uint40(block.timestamp),
-            caller: msg.sender,
+            trigger: plan.trigger,
+            rebalance: plan.sizes.rebalance.toInt104(),
+            tip: plan.tip.toUint72(),
             tolerance: plan.tolerance,
+            isInFlight: true,
             hasUsers: hasUsers
         });
+        if (plan.tip > 0) _sender = msg.sender;
         if (plan.order == 0) {
             // Only where there is nothing to trade: what is left is cash, and no price is needed to share it.
             queue.commit(plan.assets > 0, plan.shares > 0, 0, address(adapter));
@@ -200,6 +202,11 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
     function _take(Plan memory plan, State memory s, bool isEntering) private view {
         uint256 since;
         (plan.assets, plan.shares, plan.openedAt, since) = queue.next();
+        // What the terms charge matters to those who come and go alone.
+        if (plan.assets + plan.shares > 0 && !plan.isCharged) {
+            _charge(s);
+            plan.isCharged = true;
+        }
         if (!isEntering) (plan.assets, plan.openedAt) = (0, 0);
         if (cashShort() > 0) (plan.shares, since) = (0, 0);
         plan.openedAt = _earlier(plan.openedAt, since);
@@ -395,7 +402,7 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
         );
         emit Rebalanced({
             trigger: f.trigger,
-            caller: f.caller,
+            caller: msg.sender,
             size: f.rebalance,
             price: o.price,
             leverageBefore: before,
@@ -408,8 +415,9 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
 
     function _payTips(Flight memory f, Settlement memory t) private {
         if (t.tipShares == 0) return;
-        uint256 first = f.caller == msg.sender ? 0 : t.tipShares * f.tip / t.tips;
-        if (first > 0) token.mint(f.caller, first);
+        address sender = f.tip > 0 ? _sender : msg.sender;
+        uint256 first = sender == msg.sender ? 0 : t.tipShares * f.tip / t.tips;
+        if (first > 0) token.mint(sender, first);
         token.mint(msg.sender, t.tipShares - first);
     }
 
