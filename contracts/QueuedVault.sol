@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
+import {Address} from "@openzeppelin/contracts/utils/Address.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IDelayedAdapter} from "interfaces/IDelayedAdapter.sol";
@@ -19,6 +20,7 @@ import {LeverageMath, WAD} from "contracts/libraries/LeverageMath.sol";
 contract QueuedVault is LeveragedVault, IQueuedVault {
     using LeverageMath for int256;
     using LeverageMath for LeverageMath.Sizes;
+    using Address for address payable;
     using SafeCast for int256;
     using SafeCast for uint256;
 
@@ -117,6 +119,15 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
 
     /// @inheritdoc IQueuedVault
     function commit() external payable nonReentrant returns (Trigger, int256) {
+        return _commit(true);
+    }
+
+    /// @inheritdoc IQueuedVault
+    function commitExits() external payable nonReentrant returns (Trigger, int256) {
+        return _commit(false);
+    }
+
+    function _commit(bool mayRaise) private returns (Trigger, int256) {
         require(!_flight.isInFlight, OrderPending(_flight.time));
         if (cashShort() > 0) _collectCash();
         (uint256 price, bool isGood, bool isNear) = _prices();
@@ -125,7 +136,7 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
             require(!_isGone(s.size), PositionGone(s.size, _mark.size));
             require(s.equity > 0, Underwater(s.equity));
         }
-        Plan memory plan = _plan(s, isGood, isNear);
+        Plan memory plan = _plan(s, isGood, mayRaise && isNear);
 
         emit Committed({
             caller: msg.sender,
@@ -154,6 +165,7 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
             IDelayedAdapter.Outcome memory o;
             (o.before, o.price) = (_position(), price);
             _settle(o);
+            if (msg.value > 0) payable(msg.sender).sendValue(msg.value);
         } else {
             (uint256 margin, uint256 release) = _divide(s, plan);
             if (hasUsers || margin > 0) queue.commit(plan.assets > 0, plan.shares > 0, margin, address(adapter));
@@ -164,9 +176,9 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
 
     /// @dev E-3. What cannot go now waits: deposits while they are stopped, the venue's price is off, or the order would fill
     /// too far from the index for their sake; then a rebalance. Leavers wait for nobody.
-    function _plan(State memory s, bool isGood, bool isNear) private view returns (Plan memory plan) {
+    function _plan(State memory s, bool isGood, bool mayRaise) private view returns (Plan memory plan) {
         IVaultTerms.Ruling memory r = _rule(s, msg.sender);
-        bool mayRaise = isNear && !_status.isRuined && block.timestamp >= r.pausedUntil;
+        mayRaise = mayRaise && !_status.isRuined && block.timestamp >= r.pausedUntil;
         bool isEntering = mayRaise && (s.supply == 0 || uint256(_leverage(s).abs()) <= r.bandMax);
         int256 wanted;
         if (isGood && s.supply > 0) {
@@ -266,15 +278,16 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
         require(turnover >= minNotional, BatchTooSmall(turnover, minNotional));
     }
 
-    /// @dev What goes with the order as margin, and what the venue should set free: deposits pay redemptions directly.
+    /// @dev What goes with the order as margin, and what the venue should set free: deposits pay redemptions directly, and
+    /// what the venue still holds back.
     function _divide(State memory s, Plan memory plan) private returns (uint256 margin, uint256 release) {
         int256 idle = _purse.idle;
         uint256 have = plan.brought / _scale + (idle > 0 ? uint256(idle) : 0);
-        uint256 leaving = 0;
+        uint256 need = idle < 0 ? uint256(-idle) : 0;
         if (plan.shares > 0 && s.equity > 0) {
-            leaving = _floor(LeverageMath.portionDown(s.equity, plan.shares, s.supply) * RESERVE / int256(WAD));
+            need += _floor(LeverageMath.portionDown(s.equity, plan.shares, s.supply) * RESERVE / int256(WAD));
         }
-        (margin, release) = (Math.saturatingSub(have, leaving), Math.saturatingSub(leaving, have));
+        (margin, release) = (Math.saturatingSub(have, need), Math.saturatingSub(need, have));
         _purse.idle = (idle - margin.toInt256()).toInt128();
     }
 
@@ -370,6 +383,7 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
         // Holders with less than nothing are left with next to nothing: who enters does not owe for them.
         int256 equity_ = s.equity > 0 ? s.equity : int256(0);
         t.minted = LeverageMath.toSharesDown(Math.saturatingSub(t.brought * _scale, forEntrants), equity_, s.supply);
+        t.minted = Math.min(t.minted, type(uint104).max);
         if (s.supply + t.minted > t.shares) {
             if (t.shares > 0) {
                 t.paid = _floor(LeverageMath.portionDown(equity_, t.shares, s.supply) - forLeavers);
@@ -440,17 +454,46 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
         _collectCash();
     }
 
-    /// @dev Fetch what the venue has to return now that no order is in flight; what it holds back is noted.
+    /// @dev Fetch what the venue has to return now that no order is in flight; what it holds back is noted, and what it will
+    /// never have is written off.
     function _collectCash() private {
-        int256 idle = _purse.idle;
-        uint256 missing = _flight.isInFlight ? _purse.short : idle < 0 ? uint256(-idle) : 0;
-        if (missing == 0) return;
-        try adapter.withdraw(missing, address(queue)) {
-            _purse = Purse((idle + missing.toInt256()).toInt128(), 0);
-            emit CashCollected({assets: missing, cashShort: 0});
-        } catch {
-            _purse.short = missing.toUint128();
-            emit CashCollected({assets: 0, cashShort: missing});
+        Purse memory purse = _purse;
+        uint256 missing = purse.short;
+        if (!_flight.isInFlight) missing = purse.idle < 0 ? uint256(-int256(purse.idle)) : 0;
+        if (missing + purse.short == 0) return;
+        uint256 got = _withdraw(missing);
+        missing -= got;
+        purse.idle += got.toInt256().toInt128();
+        if (missing > 0 && !_flight.isInFlight) {
+            IPerpAdapter.Position memory p = adapter.position();
+            if (p.size == 0 && _floor(p.cash) == 0) {
+                queue.writeOff(missing);
+                purse.idle += missing.toInt256().toInt128();
+                missing = 0;
+            }
+        }
+        purse.short = missing.toUint128();
+        _purse = purse;
+        emit CashCollected({assets: got, cashShort: missing});
+    }
+
+    /// @dev As much of `assets` as the venue pays now.
+    function _withdraw(uint256 assets) private returns (uint256) {
+        if (assets == 0) return 0;
+        try adapter.withdraw(assets, address(queue)) {
+            return assets;
+        } catch (bytes memory reason) {
+            if (bytes4(reason) != IPerpAdapter.WithdrawalShort.selector) return 0;
+            uint256 got;
+            assembly ("memory-safe") {
+                got := mload(add(reason, 0x24))
+            }
+            if (got == 0 || got >= assets) return 0;
+            try adapter.withdraw(got, address(queue)) {
+                return got;
+            } catch {
+                return 0;
+            }
         }
     }
 

@@ -190,7 +190,7 @@ contract RequestQueue is IRequestQueue, ReentrancyGuardTransient {
     {
         _requireOperator(owner);
         if (!_deposits.takes(assets)) _askForRoom(assets);
-        id = _deposits.join(controller, assets, isRefunded);
+        id = _deposits.join(controller, assets, isRefunded, _isFor(controller));
         emit DepositRequest({controller: controller, owner: owner, requestId: id, sender: msg.sender, assets: assets});
         uint256 held = IERC20(asset).balanceOf(address(this));
         IERC20(asset).safeTransferFrom(owner, address(this), assets);
@@ -210,7 +210,7 @@ contract RequestQueue is IRequestQueue, ReentrancyGuardTransient {
         returns (uint256 id)
     {
         require(_redemptions.takes(shares), RequestTooSmall(shares, 1));
-        id = _redemptions.join(controller, shares, isRefunded);
+        id = _redemptions.join(controller, shares, isRefunded, _isFor(controller));
         emit RedeemRequest({controller: controller, owner: owner, requestId: id, sender: msg.sender, shares: shares});
         _token.pull(isOperator[owner][msg.sender] ? owner : msg.sender, owner, shares);
     }
@@ -325,7 +325,7 @@ contract RequestQueue is IRequestQueue, ReentrancyGuardTransient {
     {
         if (_deposits.isInFlight) _deposits.settle(shares, unfilled);
         if (_redemptions.isInFlight) _redemptions.settle(assets, unfilled);
-        _deposits.limit(room_, least);
+        _deposits.limit(Math.saturatingSub(room_, _deposits.closed()), least);
     }
 
     /// @inheritdoc IRequestQueue
@@ -334,6 +334,13 @@ contract RequestQueue is IRequestQueue, ReentrancyGuardTransient {
         if (!_deposits.isInFlight) return;
         if (isGone) _deposits.refund(_deposits.inFlight() - lost);
         else _deposits.carry(PATIENCE);
+    }
+
+    /// @inheritdoc IRequestQueue
+    function writeOff(uint256 assets) external onlyVault nonReentrant {
+        assets -= _redemptions.writeOff(assets);
+        uint256 waiting = _deposits.closed();
+        if (assets > 0 && waiting > 0) _deposits.refund(Math.saturatingSub(waiting, assets));
     }
 
     /// @inheritdoc IRequestQueue
@@ -386,6 +393,10 @@ contract RequestQueue is IRequestQueue, ReentrancyGuardTransient {
     }
 
     function _requireOperator(address controller) private view {
-        require(msg.sender == controller || isOperator[controller][msg.sender], NotOperator(msg.sender, controller));
+        require(_isFor(controller), NotOperator(msg.sender, controller));
+    }
+
+    function _isFor(address controller) private view returns (bool) {
+        return msg.sender == controller || isOperator[controller][msg.sender];
     }
 }

@@ -54,6 +54,9 @@ interface IQueuedVault is ILeveragedVault {
     /// alone makes a scheduled rebalance due in the first `exclusive` seconds of its slot. Deposits wait while they are
     /// stopped or the venue's price is off; redemptions do not. Value pays what the venue charges for an order.
     function commit() external payable returns (Trigger trigger, int256 sizeDelta);
+    /// @notice The same without deposits and without a rebalance that raises leverage: for leavers whom the venue would
+    /// otherwise keep waiting, because it takes no more of the others.
+    function commitExits() external payable returns (Trigger trigger, int256 sizeDelta);
     /// @notice Bring the order to its end: execute it with `proof`, take note of its fill or its failure, or cancel it when
     /// its time is over. Anyone. Value pays for the proof; what is left comes back.
     function settle(bytes[] calldata proof) external payable returns (int256 size);

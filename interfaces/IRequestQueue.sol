@@ -10,7 +10,8 @@ import {ILeveragedToken} from "interfaces/ILeveragedToken.sol";
 /// in a batch until the vault commits it, and end when the vault settles or fails it. An order that is pending holds up
 /// nobody: new requests join the next batch.
 /// @dev A request's id is its batch, counted from 1, deposits and redemptions apart. What a controller has not claimed when
-/// it makes a request two batches later moves to a sum of its own, which `claimable…Request` tells under the id 0.
+/// it makes a request two batches later moves to a sum of its own, which `claimable…Request` tells under the id 0, and
+/// `refundable…Request` what it has not taken back.
 interface IRequestQueue is IERC7575, IERC7540Operator, IERC7540Deposit, IERC7540Redeem {
     event Bound(address indexed vault);
     event DepositRequestCancelled(
@@ -32,7 +33,6 @@ interface IRequestQueue is IERC7575, IERC7540Operator, IERC7540Deposit, IERC7540
     error RequestInFlight(uint256 requestId);
     error RequestSettled(uint256 requestId);
     error NoRequest(uint256 requestId, address controller);
-    error RefundWaiting(uint256 requestId, uint256 amount);
     error ExceedsClaimable(uint256 amount, uint256 claimable);
     error CashInTransit(uint256 cashShort);
     error PreviewImpossible();
@@ -92,6 +92,9 @@ interface IRequestQueue is IERC7575, IERC7540Operator, IERC7540Deposit, IERC7540
     /// @param lost Assets of the deposits that went down with the position; then all of them are refunded.
     /// @param isGone Whether the position is gone.
     function fail(uint256 lost, bool isGone) external;
+    /// @notice Nothing of these assets will ever come, because the venue took everything: whoever they were promised to last
+    /// goes without.
+    function writeOff(uint256 assets) external;
     /// @notice The vault is ruined: no more deposits.
     function close() external;
     /// @notice Collateral that lies here goes to `receiver`: fees.

@@ -33,13 +33,19 @@ library Batches {
         End end;
     }
 
+    /// @dev Of a request in a batch that was filled in part: all of it, what was filled, or what is returned.
+    enum Part {
+        WHOLE,
+        FILLED,
+        RETURNED
+    }
+
     /// @param isRefunded Whether it leaves its batch when an order fails.
-    /// @param isReturned Whether it is what is left of a request that was settled in part.
     struct Request {
         uint128 amount;
         uint64 batch;
         bool isRefunded;
-        bool isReturned;
+        Part part;
     }
 
     /// @dev Settled requests whose place was needed for a new one, and what is left of claims in part.
@@ -51,6 +57,7 @@ library Batches {
     /// @param room Most that the tail may hold, as far as it is known.
     /// @param least Smallest request.
     /// @param refundable Part of a batch that leaves it when an order fails.
+    /// @param returned Refunds whose place was needed for a new request.
     /// @param unfilled WAD fraction of a batch that is returned because the venue did not fill it.
     struct Side {
         uint32 head;
@@ -63,6 +70,7 @@ library Batches {
         mapping(uint256 id => uint256) unfilled;
         mapping(address controller => Request[2]) requests;
         mapping(address controller => Claim) claims;
+        mapping(address controller => uint256) returned;
     }
 
     /// @notice Before the first request: ids count from 1.
@@ -84,14 +92,20 @@ library Batches {
         return amount >= q.least && q.batches[q.tail].amount + amount <= q.room;
     }
 
-    /// @notice Add to the controller's request in the batch that collects. The latest choice holds for all of it.
-    function join(Side storage q, address controller, uint256 amount, bool isRefunded) internal returns (uint256 id) {
+    /// @notice Add to the controller's request in the batch that collects. The latest choice holds for all of it, if the
+    /// controller made it; nobody chooses for somebody else who has chosen.
+    function join(Side storage q, address controller, uint256 amount, bool isRefunded, bool mayChoose)
+        internal
+        returns (uint256 id)
+    {
         require(controller != address(0), IRequestQueue.ZeroController());
         id = q.tail;
         Request memory r = q.requests[controller][id & 1];
         if (r.batch != id) {
             if (r.amount > 0) _keep(q, controller, r);
-            r = Request(0, uint64(id), isRefunded, false);
+            r = Request(0, uint64(id), isRefunded, Part.WHOLE);
+        } else if (!mayChoose) {
+            isRefunded = r.isRefunded;
         }
         Batch memory b = q.batches[id];
         if (b.amount == 0) b.openedAt = uint32(block.timestamp);
@@ -101,20 +115,27 @@ library Batches {
             uint256 others = q.refundable[id] - (r.isRefunded ? r.amount : 0);
             q.refundable[id] = others + (isRefunded ? r.amount + amount : 0);
         }
-        q.requests[controller][id & 1] = Request(r.amount + uint128(amount), uint64(id), isRefunded, false);
+        q.requests[controller][id & 1] = Request(r.amount + uint128(amount), uint64(id), isRefunded, Part.WHOLE);
     }
 
-    /// @notice Take a request out that is not in flight, or the refund of one that failed.
+    /// @notice Take a request out that is not in flight, or the refund of one that failed; older refunds under the id 0.
     function cancel(Side storage q, address controller, uint256 id) internal returns (uint256 amount) {
         Request memory r = q.requests[controller][id & 1];
+        if (id == 0) {
+            amount = q.returned[controller];
+            require(amount > 0, IRequestQueue.NoRequest(id, controller));
+            q.returned[controller] = 0;
+            return amount;
+        }
         require(r.batch == id && r.amount > 0, IRequestQueue.NoRequest(id, controller));
         require(!(q.isInFlight && id == q.head), IRequestQueue.RequestInFlight(id));
         Batch storage b = q.batches[id];
-        if (_isRefunded(q, r)) {
-            amount = b.end == End.REFUNDED ? _draw(b, r.amount) : r.amount;
-        } else if (b.end == End.PARTLY) {
+        if (_isRefunded(b, r)) {
+            amount = _drawRefund(b, r);
+        } else if (b.end == End.PARTLY && r.part == Part.WHOLE) {
             amount = _unfilledOf(q, r);
-            _add(q.claims[controller], b, r.amount - amount);
+            q.requests[controller][id & 1] = Request(r.amount - uint128(amount), r.batch, r.isRefunded, Part.FILLED);
+            return amount;
         } else {
             require(b.end == End.NONE, IRequestQueue.RequestSettled(id));
             amount = r.amount;
@@ -152,7 +173,7 @@ library Batches {
     function commit(Side storage q) internal {
         // A batch that was carried on until everybody had left it is passed over.
         if (q.batches[q.head].amount == 0) q.head = q.tail;
-        if (q.head == q.tail) q.room -= q.batches[q.head].amount;
+        if (q.room < type(uint104).max) q.room = uint104(Math.saturatingSub(q.room, q.batches[q.head].amount));
         q.isInFlight = true;
         q.tail = q.head + 1;
     }
@@ -168,6 +189,14 @@ library Batches {
     /// @notice The batch in flight ends and returns `result` of what was requested.
     function refund(Side storage q, uint256 result) internal {
         _end(q, End.REFUNDED, result);
+    }
+
+    /// @notice What was promised to the batch that ended last and will never come: at most its result. Returns how much.
+    function writeOff(Side storage q, uint256 lost) internal returns (uint256) {
+        Batch storage b = q.batches[q.head - 1];
+        lost = Math.min(lost, b.result);
+        b.result -= uint104(lost);
+        return lost;
     }
 
     /// @notice The order failed: who chose a refund leaves the batch, the others are carried on; all of it is refunded
@@ -209,7 +238,7 @@ library Batches {
     /// @notice The part of a request that has not ended.
     function pending(Side storage q, uint256 id, address controller, bool isLastHeld) internal view returns (uint256) {
         Request memory r = q.requests[controller][id & 1];
-        return r.batch != id || _isEnded(q, id, isLastHeld) || _isRefunded(q, r) ? 0 : r.amount;
+        return r.batch != id || _isEnded(q, id, isLastHeld) || _isRefunded(q.batches[id], r) ? 0 : r.amount;
     }
 
     /// @notice What a controller can claim of the batch `id`, or of everything when `id` is 0.
@@ -223,13 +252,15 @@ library Batches {
         return r.batch == id && _isClaimable(q, r, isLastHeld) ? r.amount - _unfilledOf(q, r) : 0;
     }
 
-    /// @notice What a controller can take back of the batch `id` because an order failed or was filled in part.
+    /// @notice What a controller can take back of the batch `id` because an order failed or was filled in part; of batches
+    /// whose place was needed when `id` is 0.
     function refundableOf(Side storage q, uint256 id, address controller) internal view returns (uint256) {
+        if (id == 0) return q.returned[controller];
         Request memory r = q.requests[controller][id & 1];
         if (r.batch != id || r.amount == 0) return 0;
         Batch storage b = q.batches[id];
-        if (!_isRefunded(q, r)) return _unfilledOf(q, r);
-        return b.end == End.REFUNDED ? _resultOf(b, r.amount) : r.amount;
+        if (!_isRefunded(b, r)) return _unfilledOf(q, r);
+        return _isWhole(b, r) ? r.amount : _resultOf(b, r.amount);
     }
 
     /// @notice Everything that a controller can claim. With `isLastHeld` the batch that ended last is not paid for yet.
@@ -265,7 +296,7 @@ library Batches {
             c.amount += uint128(amount);
             c.result += uint128(_draw(q.batches[r.batch], amount));
             if (back == 0) delete q.requests[controller][i];
-            else q.requests[controller][i] = Request(uint128(back), r.batch, true, true);
+            else q.requests[controller][i] = Request(uint128(back), r.batch, r.isRefunded, Part.RETURNED);
         }
     }
 
@@ -274,15 +305,18 @@ library Batches {
         q.claims[controller] = Claim(c.amount - uint128(amount), c.result - uint128(result));
     }
 
-    /// @dev Make room for a new request: what an old one has earned joins the sum. A refund must be taken first.
+    /// @dev Make room for a new request: what an old one has earned, or gets back, joins the sum.
     function _keep(Side storage q, address controller, Request memory r) private {
-        require(!_isRefunded(q, r) && _unfilledOf(q, r) == 0, IRequestQueue.RefundWaiting(r.batch, r.amount));
-        _add(q.claims[controller], q.batches[r.batch], r.amount);
-    }
-
-    function _add(Claim storage c, Batch storage b, uint256 amount) private {
-        c.amount += uint128(amount);
-        c.result += uint128(_draw(b, amount));
+        Batch storage b = q.batches[r.batch];
+        if (_isRefunded(b, r)) {
+            q.returned[controller] += _drawRefund(b, r);
+            return;
+        }
+        uint256 back = _unfilledOf(q, r);
+        if (back > 0) q.returned[controller] += back;
+        Claim storage c = q.claims[controller];
+        c.amount += uint128(r.amount - back);
+        c.result += uint128(_draw(b, r.amount - back));
     }
 
     /// @dev Take a request's part out of its batch: what rounds down stays for the others, and the last gets all that is left.
@@ -292,25 +326,33 @@ library Batches {
         b.result -= uint104(result);
     }
 
+    function _drawRefund(Batch storage b, Request memory r) private returns (uint256) {
+        return _isWhole(b, r) ? r.amount : _draw(b, r.amount);
+    }
+
     function _resultOf(Batch storage b, uint256 amount) private view returns (uint256) {
         // Parts of a batch that was filled in part are rounded up, so that the last may be a few wei more than there are.
         return amount >= b.amount ? b.result : amount * b.result / b.amount;
     }
 
     function _unfilledOf(Side storage q, Request memory r) private view returns (uint256) {
-        return q.batches[r.batch].end == End.PARTLY && !r.isReturned ? r.amount * q.unfilled[r.batch] / WAD : 0;
+        return q.batches[r.batch].end == End.PARTLY && r.part == Part.WHOLE ? r.amount * q.unfilled[r.batch] / WAD : 0;
     }
 
     function _isClaimable(Side storage q, Request memory r, bool isLastHeld) private view returns (bool) {
-        return r.amount > 0 && _isEnded(q, r.batch, isLastHeld) && !_isRefunded(q, r);
+        return r.amount > 0 && _isEnded(q, r.batch, isLastHeld) && !_isRefunded(q.batches[r.batch], r);
     }
 
     function _isEnded(Side storage q, uint256 id, bool isLastHeld) private view returns (bool) {
         return q.batches[id].end != End.NONE && (!isLastHeld || id + 1 < q.head);
     }
 
-    function _isRefunded(Side storage q, Request memory r) private view returns (bool) {
-        Batch storage b = q.batches[r.batch];
-        return r.isReturned || b.end == End.REFUNDED || (b.hasFailed && r.isRefunded);
+    function _isRefunded(Batch storage b, Request memory r) private view returns (bool) {
+        return b.end == End.REFUNDED || _isWhole(b, r);
+    }
+
+    /// @dev Refunds that are none of their batch's any more: they get all that was asked.
+    function _isWhole(Batch storage b, Request memory r) private view returns (bool) {
+        return r.part == Part.RETURNED || (b.hasFailed && r.isRefunded && r.part == Part.WHOLE);
     }
 }
