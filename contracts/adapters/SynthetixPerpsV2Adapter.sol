@@ -11,10 +11,11 @@ import {IPerpAdapter} from "interfaces/IPerpAdapter.sol";
 import {IPyth} from "interfaces/external/IPyth.sol";
 import {
     ISynthetixMarket,
-    ISynthetixPart,
     ISynthetixResolver,
+    ISynthetixState,
     ISynthetixStore,
-    ISynthetixSynth
+    ISynthetixSynth,
+    ISynthetixViews
 } from "interfaces/external/ISynthetixPerpsV2.sol";
 
 /// @title One market of Synthetix Perps V2 for one vault. Fills some seconds later, at a price from Pyth.
@@ -64,7 +65,7 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
         market = market_;
         _marketKey = market_.marketKey();
         _feedRecord = keccak256(abi.encodePacked(bytes32("priceFeedId"), market_.baseAsset()));
-        ISynthetixResolver resolver = ISynthetixPart(market_.getAllTargets()[0]).resolver();
+        ISynthetixResolver resolver = _views(market_).resolver();
         store = ISynthetixStore(resolver.requireAndGetAddress("FlexibleStorage", ""));
         asset = ISynthetixSynth(resolver.requireAndGetAddress("SynthsUSD", "")).proxy();
     }
@@ -75,16 +76,17 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
     /// @dev While nothing is held the venue's price is not needed, and may be invalid.
     function position() external view returns (Position memory) {
         Sent memory sent = _sent;
-        (Stage stage, ISynthetixMarket.Position memory held) = _look(sent);
-        if (stage == Stage.FILLED) return _before(sent, held.size, _index(sent, held));
-        return stage == Stage.WAITING ? _account(sent.deposit) : _account(0);
+        ISynthetixState state = _state();
+        (Stage stage, ISynthetixState.Position memory held) = _look(state, sent);
+        if (stage == Stage.FILLED) return _before(state, sent, held.size, _index(sent, held));
+        return stage == Stage.WAITING ? _account(state, sent.deposit) : _account(state, 0);
     }
 
     /// @inheritdoc IDelayedAdapter
     function order() external view returns (Order memory o) {
         Sent memory sent = _sent;
         if (sent.sizeDelta == 0) return o;
-        (o.stage,) = _look(sent);
+        (o.stage,) = _look(_state(), sent);
         o.sizeDelta = sent.sizeDelta;
         (o.fillableFrom, o.cancellableFrom) = _times(sent);
     }
@@ -105,11 +107,12 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
     /// @dev Without the deposit, which comes back when the order is executed here, and without the dynamic fee, which the
     /// venue leaves off: it would be dear to ask for.
     function quote(int256 sizeDelta) external view returns (Fill memory) {
-        int256 size = market.positions(address(this)).size;
+        ISynthetixState state = _state();
+        int256 size = state.positions(address(this)).size;
         int256 change = _cut(size, sizeDelta);
         if (change == 0) return Fill(0, 0, 0);
         require(change.abs() <= type(uint120).max, QuoteTooLarge(sizeDelta));
-        int256 skew = market.marketSkew();
+        int256 skew = state.marketSkew();
         int256 fillPrice = _fillPrice(price().toInt256(), skew, change);
         require(fillPrice >= 0, QuoteTooLarge(sizeDelta));
         int256 fee = _fee(fillPrice, skew, change);
@@ -142,12 +145,13 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
         Sent memory sent = _sent;
         require(sent.sizeDelta != 0, NoOrder());
         _sent.sizeDelta = 0;
-        (Stage stage, ISynthetixMarket.Position memory held) = _look(sent);
+        ISynthetixState state = _state();
+        (Stage stage, ISynthetixState.Position memory held) = _look(state, sent);
         bool isOurs = stage == Stage.WAITING;
         uint256 fee;
         if (isOurs) (stage, fee) = _finish(sent, proof);
-        if (stage == Stage.GONE) outcome.before = _account(0);
-        else outcome = _outcome(sent, isOurs ? market.positions(address(this)) : held, isOurs);
+        if (stage == Stage.GONE) outcome.before = _account(state, 0);
+        else outcome = _outcome(state, sent, isOurs ? state.positions(address(this)) : held, isOurs);
         emit Settled({size: outcome.fill.size, cash: outcome.fill.cash, fee: outcome.fill.fee, price: outcome.price});
         _refund(payer, msg.value - fee);
     }
@@ -169,7 +173,8 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
     /* ORDERS */
 
     function _submit(int256 sizeDelta, uint256 worstPrice) private returns (int256) {
-        ISynthetixMarket.Position memory held = market.positions(address(this));
+        ISynthetixState state = _state();
+        ISynthetixState.Position memory held = state.positions(address(this));
         sizeDelta = _cut(held.size, sizeDelta);
         uint256 deposit = store.getUIntValue(SETTINGS, "perpsV2MinKeeperFee");
         if (held.size == 0) {
@@ -181,14 +186,14 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
         _call(0, abi.encodeCall(market.submitOffchainDelayedOrder, (sizeDelta, limit)));
         int256 cash = int256(uint256(held.margin));
         if (held.size != 0) {
-            held = market.positions(address(this));
+            held = state.positions(address(this));
             cash = _cash(held) + deposit.toInt256();
         }
         _sent = Sent({
             sizeDelta: sizeDelta.toInt128(),
             deposit: deposit.toUint88(),
             time: block.timestamp.toUint40(),
-            skew: market.marketSkew(),
+            skew: state.marketSkew(),
             cash: cash.toInt96(),
             fundingIndex: held.lastFundingIndex.toUint32()
         });
@@ -212,21 +217,21 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
     }
 
     /// @dev What the order became when it was filled.
-    function _outcome(Sent memory sent, ISynthetixMarket.Position memory held, bool isOurs)
+    function _outcome(ISynthetixState state, Sent memory sent, ISynthetixState.Position memory held, bool isOurs)
         private
         view
         returns (Outcome memory o)
     {
         int256 size = sent.sizeDelta;
         bool isClosed = held.size == 0;
-        uint256 index = isOurs && isClosed ? market.fundingSequenceLength() - 1 : _index(sent, held);
-        o.before = _before(sent, held.size, index);
+        uint256 index = isOurs && isClosed ? state.fundingSequenceLength() - 1 : _index(sent, held);
+        o.before = _before(state, sent, held.size, index);
         int256 cash = int256(uint256(held.margin)) - o.before.cash;
         if (isOurs) (o.price, o.reward) = (_latestPrice(), sent.deposit);
         else o.price = _indexPrice(sent, held, cash + int256(uint256(sent.deposit)));
         int256 fillPrice = int256(uint256(held.lastPrice));
         if (isClosed) {
-            int256 skew = isOurs ? market.marketSkew() - size : sent.skew;
+            int256 skew = isOurs ? state.marketSkew() - size : sent.skew;
             fillPrice = _fillPrice(o.price.toInt256(), skew, size);
         }
         cash -= held.size * fillPrice / ONE;
@@ -237,7 +242,7 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
 
     /// @dev The index price of a fill by somebody else: where the market's skew, as it was when the order was sent, puts what
     /// the venue keeps. That is the fill price or, of a position that was closed, no more than what was paid after the fee.
-    function _indexPrice(Sent memory sent, ISynthetixMarket.Position memory held, int256 paid)
+    function _indexPrice(Sent memory sent, ISynthetixState.Position memory held, int256 paid)
         private
         view
         returns (uint256)
@@ -253,41 +258,53 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
         return uint256(((2 * REFERENCE * paid / atReference + 1) / 2).max(0));
     }
 
-    /* INTERNALS */
+    /* THE ACCOUNT */
 
     /// @dev Where the order is and, unless it waits, the position as the venue has it: after a fill, with an entry of its own.
-    function _look(Sent memory sent) private view returns (Stage, ISynthetixMarket.Position memory held) {
+    function _look(ISynthetixState state, Sent memory sent)
+        private
+        view
+        returns (Stage, ISynthetixState.Position memory held)
+    {
         if (sent.sizeDelta == 0) return (Stage.NONE, held);
-        if (market.delayedOrders(address(this)).sizeDelta != 0) return (Stage.WAITING, held);
-        held = market.positions(address(this));
+        if (state.delayedOrders(address(this)).sizeDelta != 0) return (Stage.WAITING, held);
+        held = state.positions(address(this));
         bool isFilled = held.margin != 0 && held.lastFundingIndex != sent.fundingIndex;
         return (isFilled ? Stage.FILLED : Stage.GONE, held);
     }
 
     /// @dev The account as it is now, with what is in transit.
-    function _account(uint256 transit) private view returns (Position memory) {
-        ISynthetixMarket.Position memory held = market.positions(address(this));
+    function _account(ISynthetixState state, uint256 transit) private view returns (Position memory) {
+        ISynthetixState.Position memory held = state.positions(address(this));
         int256 cash = _cash(held) + transit.toInt256();
         if (held.size != 0) {
-            (int256 funding, bool invalid) = market.accruedFunding(address(this));
-            require(!invalid, VenuePriceInvalid());
-            cash += funding;
+            int256 funding = _nextEntry(state) - state.fundingSequence(held.lastFundingIndex);
+            cash += held.size * funding / ONE;
         }
         return Position(held.size, cash);
     }
 
     /// @dev The account as it was at an entry of the funding sequence, without the fill.
-    function _before(Sent memory sent, int256 sizeAfter, uint256 index) private view returns (Position memory p) {
+    function _before(ISynthetixState state, Sent memory sent, int256 sizeAfter, uint256 index)
+        private
+        view
+        returns (Position memory p)
+    {
         p = Position(sizeAfter - sent.sizeDelta, sent.cash);
         if (p.size == 0) return p;
-        int256 funding = market.fundingSequence(index) - market.fundingSequence(sent.fundingIndex);
+        int256 funding = state.fundingSequence(index) - state.fundingSequence(sent.fundingIndex);
         p.cash += p.size * funding / ONE;
     }
 
     /// @dev The entry that a fill made in the funding sequence. When it closed the position the venue forgets it; the first
     /// one after the order is no more than the order's life away.
-    function _index(Sent memory sent, ISynthetixMarket.Position memory held) private pure returns (uint256) {
+    function _index(Sent memory sent, ISynthetixState.Position memory held) private pure returns (uint256) {
         return held.size == 0 ? sent.fundingIndex + 1 : held.lastFundingIndex;
+    }
+
+    /// @dev Without the funding since the position's last entry.
+    function _cash(ISynthetixState.Position memory held) private pure returns (int256) {
+        return int256(uint256(held.margin)) - held.size * int256(uint256(held.lastPrice)) / ONE;
     }
 
     function _times(Sent memory sent) private view returns (uint256 fillableFrom, uint256 cancellableFrom) {
@@ -295,7 +312,25 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
         cancellableFrom = sent.time + uint256(_parameter("offchainDelayedOrderMaxAge")) + 1;
     }
 
-    /// @dev The venue's average price over a trade: off the index by the skew's part of its scale.
+    /// @dev `sizeDelta`, but not through zero.
+    function _cut(int256 size, int256 sizeDelta) private pure returns (int256) {
+        if (size > 0 ? sizeDelta < -size : size < 0 && sizeDelta > -size) return -size;
+        return sizeDelta;
+    }
+
+    /* THE VENUE'S FORMULAS, IN ITS ROUNDING */
+
+    /// @dev What the funding sequence would go on with now: the mean rate since its last entry, paid at the index price.
+    function _nextEntry(ISynthetixState state) private view returns (int256) {
+        int256 elapsed = (block.timestamp - state.fundingLastRecomputed()).toInt256() * ONE / 1 days;
+        int256 skew = state.marketSkew() * ONE / _parameter("skewScale");
+        int256 change = skew.max(-ONE).min(ONE) * _parameter("maxFundingVelocity") / ONE * elapsed / ONE;
+        int256 rate = (2 * int256(state.fundingRateLastRecomputed()) + change) / 2;
+        int256 latest = state.fundingSequence(state.fundingSequenceLength() - 1);
+        return latest - rate * elapsed / ONE * price().toInt256() / ONE;
+    }
+
+    /// @dev The average price over a trade: off the index by the skew's part of its scale.
     function _fillPrice(int256 index, int256 skew, int256 sizeDelta) private view returns (int256) {
         int256 scale = _parameter("skewScale");
         int256 first = index + index * (skew * ONE / scale) / ONE;
@@ -303,29 +338,29 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
         return (first + last) / 2;
     }
 
-    /// @dev The venue's fee: one rate for what takes the skew further from zero, and another for what brings it back.
+    /// @dev One rate for what takes the skew further from zero, and another for what brings it back.
     function _fee(int256 fillPrice, int256 skew, int256 sizeDelta) private view returns (int256) {
         int256 value = int256((sizeDelta * fillPrice / ONE).abs());
         bool isAway = skew == 0 || (skew > 0) == (sizeDelta > 0);
         int256 away = isAway ? ONE : ((skew + sizeDelta) * ONE / sizeDelta).max(0);
-        return value * away / ONE * _parameter("takerFeeOffchainDelayedOrder") / ONE + value * (ONE - away) / ONE
-            * _parameter("makerFeeOffchainDelayedOrder") / ONE;
+        int256 taken = value * away / ONE * _parameter("takerFeeOffchainDelayedOrder") / ONE;
+        return taken + value * (ONE - away) / ONE * _parameter("makerFeeOffchainDelayedOrder") / ONE;
     }
 
-    /// @dev What a trade brings before its fee, in the venue's rounding.
+    /// @dev What a trade brings before its fee.
     function _proceeds(int256 fillPrice, int256 size, int256 sizeDelta) private pure returns (int256) {
         return size * fillPrice / ONE - (size + sizeDelta) * fillPrice / ONE;
     }
 
-    /// @dev Without the funding since the venue's last entry.
-    function _cash(ISynthetixMarket.Position memory held) private pure returns (int256) {
-        return int256(uint256(held.margin)) - held.size * int256(uint256(held.lastPrice)) / ONE;
+    /* INTERNALS */
+
+    /// @dev Read past the market's proxy and its views, which double the gas; it may move, so its way is always asked for.
+    function _state() private view returns (ISynthetixState) {
+        return _views(market).marketState();
     }
 
-    /// @dev `sizeDelta`, but not through zero.
-    function _cut(int256 size, int256 sizeDelta) private pure returns (int256) {
-        if (size > 0 ? sizeDelta < -size : size < 0 && sizeDelta > -size) return -size;
-        return sizeDelta;
+    function _views(ISynthetixMarket market_) private view returns (ISynthetixViews) {
+        return ISynthetixViews(market_.getRoute(ISynthetixState.positions.selector).implementation);
     }
 
     /// @dev Pyth's, which an execution has just used.

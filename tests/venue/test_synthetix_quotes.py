@@ -6,6 +6,7 @@ from synthetix_rig import MARKET, SynthetixRig
 
 from devnet import Contract
 from devnet.artifacts import synthetix as published
+from devnet.rpc import selector
 from devnet.synthetix_build import key
 
 pytestmark = pytest.mark.venue
@@ -93,6 +94,27 @@ def test_settle__venue_takes_a_dynamic_fee__tells_it_though_no_quote_did(rig):
     assert outcome.fill.cash - quoted.cash == quoted.fee - outcome.fill.fee
 
 
+# The position
+
+
+@BOTH
+@pytest.mark.parametrize("skew", [0, 10_000 * ETH, -10_000 * ETH, ODD])
+@pytest.mark.parametrize("scale", [10**6 * ETH, 7_000 * ETH], ids=["far", "beyond the scale"])
+def test_position__funding_runs__is_the_venues_to_the_wei(rig, side, skew, scale):
+    rig.opened(side * 7_654_321_987_654_321_987, 100_000)
+    rig.venue.set_skew(MARKET, skew)
+    rig.run_funding()
+    rig.venue.set_skew_scale(MARKET, scale)
+    rig.move(1_876_543_210_98 * 10**10)
+
+    for seconds in (0, 1, 12_345, 86_400):
+        rig.wait(seconds)
+
+        held = rig.venue.position(rig.adapter, MARKET)
+        funding, _ = rig.market.call("accruedFunding", rig.adapter)
+        assert rig.position() == (held.size, held.margin - divide(held.size * held.last_price, WAD) + funding)
+
+
 # What the adapter knows of the venue
 
 
@@ -109,6 +131,19 @@ def test_deploy__another_market__is_that_one(rig):
 def test_deploy__no_market__reverts(rig, reverts):
     with reverts(None, "execution reverted"):
         Contract.deploy(rig.rpc, OWNER, rig.adapter.artifact, rig.venue.resolver)
+
+
+def test_position__venue_moves_its_state__follows(rig):
+    """As after a migration, though to the state of another market, in which nothing is held."""
+    rig.opened(ETH, 10_000)
+    proxy = Contract(rig.rpc, published("ProxyPerpsV2"), rig.market)
+    reads = next(f for f in rig.market.artifact.abi if f["name"] == "positions")
+    elsewhere = Contract(rig.rpc, published("ProxyPerpsV2"), rig.venue.markets["BTC"].market)
+
+    _, views, is_view = elsewhere.call("getRoute", selector(reads))[0:3]
+    proxy.send("addRoute", selector(reads), views, is_view, sender=proxy.call("owner"))
+
+    assert rig.position() == (0, 0)
 
 
 def test_max_leverage__venue_changes_it__follows(rig):
