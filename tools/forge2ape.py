@@ -20,7 +20,9 @@ def contract_types(root: Path) -> dict[str, dict[str, Any]]:
         if not source.startswith("contracts/") or not (root / source).is_file():
             continue
         for name, versions in entry["artifacts"].items():
-            paths = {built["path"] for profiles in versions.values() for built in profiles.values()}
+            built = [(profile, one["path"]) for by in versions.values() for profile, one in by.items()]
+            # What several profiles compile is a library that they inline; it is deployed nowhere.
+            paths = {path for profile, path in built if profile == "default"} or {path for _, path in built}
             if name in types:
                 sys.exit(
                     f"forge2ape: two contracts are called {name}: {types[name]['sourceId']} and {source}"
