@@ -226,6 +226,19 @@ def test_settle__price_from_within_the_window__fills_at_it(rig):
     assert rig.settle(rig.venue.price_update(MARKET, PRICE, published)).price == PRICE
 
 
+def test_settle__pyth_was_told_a_newer_price__fills_at_that(rig):
+    rig.submit(ETH, 10_000 * WAD)
+    rig.wait(10)
+    older = rig.venue.price_update(MARKET, PRICE, rig.rpc.timestamp() - 5)
+    newer = rig.venue.price_update(MARKET, PRICE * 101 // 100)
+    rig.venue.pyth.send("updatePriceFeeds", newer, sender=OUTSIDER, value=1)
+
+    outcome = rig.settle(older)
+
+    assert outcome.price == PRICE * 101 // 100
+    assert rig.modified(rig.receipt).last_price == pytest.approx(PRICE * 101 // 100, rel=1e-5)
+
+
 def test_settle__expired_price__reverts_with_pyths_error(rig):
     rig.wait(100)
     rig.submit(ETH, 10_000 * WAD)
