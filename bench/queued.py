@@ -11,7 +11,7 @@ from leverage.types import KEEPER_ROLE
 
 TARGETS = (3 * WAD, -3 * WAD)
 HELD = 100_000 * WAD
-EACH = 10_000 * WAD
+SMALL, LARGE = HELD // 100, HELD // 10  # What each of ten users brings.
 USERS = [actor(f"user {i}") for i in range(10)]
 SKEW = -10_000 * WAD
 EXITS = {"burn_50": 50, "burn_90": 90}
@@ -33,12 +33,14 @@ def gas(report: Say = print) -> dict[str, Any]:
             report(f"gas of the {name} token")
             with rig.undone():
                 fund = _in_use(rig, target)
-                rows[f"enter, {name}"] = _ten(rig, fund, entering=USERS)
-                rows[f"leave, {name}"] = _ten(rig, fund, leaving=USERS)
-            with rig.undone():
-                fund = _in_use(rig, target)
-                _ten(rig, fund, entering=USERS[:5])
-                rows[f"five in, five out, {name}"] = _ten(rig, fund, entering=USERS[5:], leaving=USERS[:5])
+                for size, each in (("small", SMALL), ("large", LARGE)):
+                    with rig.undone():
+                        rows[f"{size}: enter, {name}"] = _ten(rig, fund, each, entering=USERS)
+                        rows[f"{size}: leave, {name}"] = _ten(rig, fund, leaving=USERS)
+                    with rig.undone():
+                        _ten(rig, fund, each, entering=USERS[:5])
+                        half = _ten(rig, fund, each, entering=USERS[5:], leaving=USERS[:5])
+                        rows[f"{size}: five in, five out, {name}"] = half
             for direction, percent in (("up", 103), ("down", 97)):
                 with rig.undone():
                     fund = _in_use(rig, target)
@@ -48,7 +50,7 @@ def gas(report: Say = print) -> dict[str, Any]:
     return {
         "gas": {
             "request_claim": max(row["request_claim"] for row in batches),
-            "per_user_10": max(row["per_user"] for row in batches),
+            "per_user_10": max(row["per_user"] for name, row in rows.items() if name.startswith("small")),
             "rebalance": max(row["whole"] for row in rows.values() if "whole" in row),
         },
         "gas_rows": rows,
@@ -67,15 +69,20 @@ def _in_use(rig: QueuedRig, target: int) -> QueuedFund:
     rig.request_redeem(fund, USER, fund.token.call("balanceOf", USER) // 2)
     rig.run_order(fund)
     for user in USERS:
-        rig.give(user, 10 * EACH, fund.queue)
+        rig.give(user, 10 * LARGE, fund.queue)
     return fund
 
 
 def _ten(
-    rig: QueuedRig, fund: QueuedFund, entering: Sequence[str] = (), leaving: Sequence[str] = ()
+    rig: QueuedRig,
+    fund: QueuedFund,
+    each: int = 0,
+    *,
+    entering: Sequence[str] = (),
+    leaving: Sequence[str] = (),
 ) -> dict[str, Any]:
     """A batch of users: gas of a request with its claim, and of everything, each by the number of users."""
-    requests = sum(rig.request_deposit(fund, user, EACH) for user in entering)
+    requests = sum(rig.request_deposit(fund, user, each) for user in entering)
     requests += sum(rig.request_redeem(fund, user, fund.token.call("balanceOf", user)) for user in leaving)
     spent = rig.run_order(fund)
     users = [*entering, *leaving]
@@ -202,14 +209,14 @@ def blocked(report: Say = print) -> dict[str, Any]:
             rig.enter(fund, account, HELD)
             rig.give(account, HELD, fund.queue)
         # Something to claim, of either kind.
-        rig.request_deposit(fund, HOLDER, EACH)
-        rig.request_redeem(fund, USER, EACH)
+        rig.request_deposit(fund, HOLDER, LARGE)
+        rig.request_redeem(fund, USER, LARGE)
         rig.run_order(fund)
-        rig.request_deposit(fund, HOLDER, EACH)
+        rig.request_deposit(fund, HOLDER, LARGE)
         fund.vault.send("commit", sender=RUNNER)
         shares, queue = fund.token.call("balanceOf", USER) // 2, fund.queue
         acts: list[tuple[str, tuple[Any, ...], str]] = [
-            ("requestDeposit", (EACH, USER, USER), USER),
+            ("requestDeposit", (LARGE, USER, USER), USER),
             ("requestRedeem", (shares, HOLDER, USER), USER),
             ("deposit", (queue.call("maxDeposit", HOLDER), HOLDER), HOLDER),
             ("redeem", (queue.call("maxRedeem", USER), USER, USER), USER),

@@ -84,6 +84,9 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
     address private _sender;
     Purse private _purse;
 
+    /// @dev A tenth of equity may lie here as cash, for those who leave next.
+    int256 private constant SPARE = 10;
+
     constructor(Config memory config, IRequestQueue queue_) LeveragedVault(config, address(queue_)) {
         queue = queue_;
         require(queue_.asset() == _asset, WrongAsset(queue_.asset(), _asset));
@@ -288,6 +291,8 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
             need += _floor(LeverageMath.portionDown(s.equity, plan.shares, s.supply) * RESERVE / int256(WAD));
         }
         (margin, release) = (Math.saturatingSub(have, need), Math.saturatingSub(need, have));
+        // Moving collateral there and back costs more than a user's whole request.
+        if (int256(margin * _scale) <= (s.equity + plan.brought.toInt256()) / SPARE) margin = 0;
         _purse.idle = (idle - margin.toInt256()).toInt128();
     }
 

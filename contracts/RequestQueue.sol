@@ -245,7 +245,7 @@ contract RequestQueue is IRequestQueue, ReentrancyGuardTransient {
         emit RedeemRequestCancelled({
             controller: controller, receiver: receiver, requestId: id, sender: msg.sender, shares: shares
         });
-        IERC20(address(_token)).safeTransfer(receiver, shares);
+        _token.transfer(receiver, shares);
     }
 
     /* CLAIMS */
@@ -367,7 +367,7 @@ contract RequestQueue is IRequestQueue, ReentrancyGuardTransient {
 
     function _giveShares(uint256 assets, uint256 shares, address receiver, address controller) private {
         emit Deposit({sender: controller, owner: receiver, assets: assets, shares: shares});
-        IERC20(address(_token)).safeTransfer(receiver, shares);
+        _token.transfer(receiver, shares);
     }
 
     function _giveAssets(uint256 assets, uint256 shares, address receiver, address controller) private {

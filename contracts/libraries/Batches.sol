@@ -100,22 +100,23 @@ library Batches {
     {
         require(controller != address(0), IRequestQueue.ZeroController());
         id = q.tail;
-        Request memory r = q.requests[controller][id & 1];
-        if (r.batch != id) {
-            if (r.amount > 0) _keep(q, controller, r);
-            r = Request(0, uint64(id), isRefunded, Part.WHOLE);
-        } else if (!mayChoose) {
-            isRefunded = r.isRefunded;
+        Request storage place = q.requests[controller][id & 1];
+        Request memory r = place;
+        uint256 before;
+        if (r.batch == id) {
+            before = r.amount;
+            if (!mayChoose) isRefunded = r.isRefunded;
+        } else if (r.amount > 0) {
+            _keep(q, controller, r);
         }
-        Batch memory b = q.batches[id];
-        if (b.amount == 0) b.openedAt = uint32(block.timestamp);
-        b.amount += amount.toUint104();
-        q.batches[id] = b;
-        if (r.isRefunded != isRefunded || isRefunded) {
-            uint256 others = q.refundable[id] - (r.isRefunded ? r.amount : 0);
-            q.refundable[id] = others + (isRefunded ? r.amount + amount : 0);
-        }
-        q.requests[controller][id & 1] = Request(r.amount + uint128(amount), uint64(id), isRefunded, Part.WHOLE);
+        Batch storage b = q.batches[id];
+        uint256 total = b.amount;
+        if (total == 0) b.openedAt = uint32(block.timestamp);
+        b.amount = (total + amount).toUint104();
+        if (before > 0 && r.isRefunded) q.refundable[id] -= before;
+        if (isRefunded) q.refundable[id] += before + amount;
+        (place.amount, place.batch) = (uint128(before + amount), uint64(id));
+        (place.isRefunded, place.part) = (isRefunded, Part.WHOLE);
     }
 
     /// @notice Take a request out that is not in flight, or the refund of one that failed; older refunds under the id 0.
@@ -133,7 +134,7 @@ library Batches {
         if (_isRefunded(b, r)) {
             amount = _drawRefund(b, r);
         } else if (b.end == End.PARTLY && r.part == Part.WHOLE) {
-            amount = _unfilledOf(q, r);
+            amount = _unfilledOf(q, b, r);
             q.requests[controller][id & 1] = Request(r.amount - uint128(amount), r.batch, r.isRefunded, Part.FILLED);
             return amount;
         } else {
@@ -238,7 +239,8 @@ library Batches {
     /// @notice The part of a request that has not ended.
     function pending(Side storage q, uint256 id, address controller, bool isLastHeld) internal view returns (uint256) {
         Request memory r = q.requests[controller][id & 1];
-        return r.batch != id || _isEnded(q, id, isLastHeld) || _isRefunded(q.batches[id], r) ? 0 : r.amount;
+        Batch storage b = q.batches[id];
+        return r.batch != id || _isEnded(q, b, id, isLastHeld) || _isRefunded(b, r) ? 0 : r.amount;
     }
 
     /// @notice What a controller can claim of the batch `id`, or of everything when `id` is 0.
@@ -249,7 +251,8 @@ library Batches {
     {
         if (id == 0) return claimable(q, controller, isLastHeld).amount;
         Request memory r = q.requests[controller][id & 1];
-        return r.batch == id && _isClaimable(q, r, isLastHeld) ? r.amount - _unfilledOf(q, r) : 0;
+        Batch storage b = q.batches[id];
+        return r.batch == id && _isClaimable(q, b, r, isLastHeld) ? r.amount - _unfilledOf(q, b, r) : 0;
     }
 
     /// @notice What a controller can take back of the batch `id` because an order failed or was filled in part; of batches
@@ -259,7 +262,7 @@ library Batches {
         Request memory r = q.requests[controller][id & 1];
         if (r.batch != id || r.amount == 0) return 0;
         Batch storage b = q.batches[id];
-        if (!_isRefunded(b, r)) return _unfilledOf(q, r);
+        if (!_isRefunded(b, r)) return _unfilledOf(q, b, r);
         return _isWhole(b, r) ? r.amount : _resultOf(b, r.amount);
     }
 
@@ -268,10 +271,11 @@ library Batches {
         c = q.claims[controller];
         for (uint256 i = 0; i < 2; ++i) {
             Request memory r = q.requests[controller][i];
-            if (!_isClaimable(q, r, isLastHeld)) continue;
-            uint256 amount = r.amount - _unfilledOf(q, r);
+            Batch storage b = q.batches[r.batch];
+            if (!_isClaimable(q, b, r, isLastHeld)) continue;
+            uint256 amount = r.amount - _unfilledOf(q, b, r);
             c.amount += uint128(amount);
-            c.result += uint128(_resultOf(q.batches[r.batch], amount));
+            c.result += uint128(_resultOf(b, amount));
         }
     }
 
@@ -289,14 +293,17 @@ library Batches {
     function _gather(Side storage q, address controller, bool isLastHeld) private returns (Claim memory c) {
         c = q.claims[controller];
         for (uint256 i = 0; i < 2; ++i) {
-            Request memory r = q.requests[controller][i];
-            if (!_isClaimable(q, r, isLastHeld)) continue;
-            uint256 back = _unfilledOf(q, r);
+            Request storage place = q.requests[controller][i];
+            Request memory r = place;
+            if (r.amount == 0) continue;
+            Batch storage b = q.batches[r.batch];
+            if (!_isClaimable(q, b, r, isLastHeld)) continue;
+            uint256 back = _unfilledOf(q, b, r);
             uint256 amount = r.amount - back;
             c.amount += uint128(amount);
-            c.result += uint128(_draw(q.batches[r.batch], amount));
+            c.result += uint128(_draw(b, amount));
             if (back == 0) delete q.requests[controller][i];
-            else q.requests[controller][i] = Request(uint128(back), r.batch, r.isRefunded, Part.RETURNED);
+            else (place.amount, place.part) = (uint128(back), Part.RETURNED);
         }
     }
 
@@ -312,7 +319,7 @@ library Batches {
             q.returned[controller] += _drawRefund(b, r);
             return;
         }
-        uint256 back = _unfilledOf(q, r);
+        uint256 back = _unfilledOf(q, b, r);
         if (back > 0) q.returned[controller] += back;
         Claim storage c = q.claims[controller];
         c.amount += uint128(r.amount - back);
@@ -335,16 +342,20 @@ library Batches {
         return amount >= b.amount ? b.result : amount * b.result / b.amount;
     }
 
-    function _unfilledOf(Side storage q, Request memory r) private view returns (uint256) {
-        return q.batches[r.batch].end == End.PARTLY && r.part == Part.WHOLE ? r.amount * q.unfilled[r.batch] / WAD : 0;
+    function _unfilledOf(Side storage q, Batch storage b, Request memory r) private view returns (uint256) {
+        return b.end == End.PARTLY && r.part == Part.WHOLE ? r.amount * q.unfilled[r.batch] / WAD : 0;
     }
 
-    function _isClaimable(Side storage q, Request memory r, bool isLastHeld) private view returns (bool) {
-        return r.amount > 0 && _isEnded(q, r.batch, isLastHeld) && !_isRefunded(q.batches[r.batch], r);
+    function _isClaimable(Side storage q, Batch storage b, Request memory r, bool isLastHeld)
+        private
+        view
+        returns (bool)
+    {
+        return r.amount > 0 && _isEnded(q, b, r.batch, isLastHeld) && !_isRefunded(b, r);
     }
 
-    function _isEnded(Side storage q, uint256 id, bool isLastHeld) private view returns (bool) {
-        return q.batches[id].end != End.NONE && (!isLastHeld || id + 1 < q.head);
+    function _isEnded(Side storage q, Batch storage b, uint256 id, bool isLastHeld) private view returns (bool) {
+        return b.end != End.NONE && (!isLastHeld || id + 1 < q.head);
     }
 
     function _isRefunded(Batch storage b, Request memory r) private view returns (bool) {
