@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from haste import hasten
-from market import FEES, NOON, Market, caps, policy, wad
+from market import FEES, NOON, Market, QueuedMarket, caps, policy, wad
 
 from leverage.types import ADMIN_ROLE, CREATOR_ROLE, DAY, GUARDIAN_ROLE, KEEPER_ROLE, WAD
 
@@ -58,6 +58,7 @@ def world(project, chain, accounts):
         asset=None,
         receiver=treasury,
         uptime=None,
+        queued=False,
         **changes,
     ):
         """A vault of its own, with nobody in it. `changes` are to the policy."""
@@ -65,7 +66,8 @@ def world(project, chain, accounts):
         feed = project.MockAggregator.deploy(feed_decimals, price * 10**feed_decimals, sender=owner)
         grace = 3_600 if uptime else 0
         oracle = project.ChainlinkOracle.deploy(feed, 3_600, wad("0.02"), uptime or ZERO, grace, sender=owner)
-        adapter = project.MockAdapter.deploy(asset, sender=owner)
+        venue = project.MockDelayedVenue if queued else project.MockAdapter
+        adapter = venue.deploy(asset, sender=owner)
         adapter.setPrice(price * WAD, sender=owner)
         adapter.setMaxLeverage(venue_max * WAD, sender=owner)
         config = (
@@ -80,14 +82,19 @@ def world(project, chain, accounts):
             astuple(fees),
             astuple(cap or caps(asset.decimals())),
         )
-        vault = project.InstantVault.deploy(config, sender=owner)
+        if queued:
+            queue = project.RequestQueue.deploy(asset, sender=owner)
+            vault = project.QueuedVault.deploy(config, queue, sender=owner)
+        else:
+            vault = project.InstantVault.deploy(config, sender=owner)
         token = project.LeveragedToken.at(vault.token())
         terms = project.VaultTerms.at(vault.terms())
-        return Market(chain, owner, asset, feed, oracle, adapter, vault, token, terms)
+        market = (chain, owner, asset, feed, oracle, adapter, vault, token, terms)
+        return QueuedMarket(*market, queue) if queued else Market(*market)
 
-    def seeded(target, decimals):
-        market = deploy(target, decimals, timelock=True)
-        market.mint(minter, 10_000)
+    def seeded(target, decimals, queued=False):
+        market = deploy(target, decimals, timelock=True, queued=queued)
+        (market.seed if queued else market.mint)(minter, 10_000)
         return market
 
     return SimpleNamespace(
@@ -99,6 +106,7 @@ def world(project, chain, accounts):
         direct=direct,
         vacant=deploy(timelock=True),
         markets={key: seeded(*key) for key in ((3, 6), (3, 18), (-3, 6), (-3, 18))},
+        queued={key: seeded(*key, queued=True) for key in ((3, 6), (3, 18), (-3, 6))},
     )
 
 
@@ -135,6 +143,12 @@ def market(world, request):
 def either(world, request):
     """The long and the short vault."""
     return world.markets[request.param, 6]
+
+
+@pytest.fixture
+def queued(world):
+    """The long vault on a venue that fills later."""
+    return world.queued[3, 6]
 
 
 @pytest.fixture

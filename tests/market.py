@@ -9,6 +9,7 @@ from unittest.mock import patch
 
 import pytest
 
+from leverage import leverage_math as lm
 from leverage.types import DAY, WAD, Caps, Fees, Policy
 
 # 2030-01-01 12:00 UTC, when every test begins.
@@ -130,6 +131,112 @@ class Market:
 
     def size(self) -> int:
         return self.adapter.position().size
+
+
+@dataclass
+class QueuedMarket(Market):
+    """The same where orders fill later. A proof is an index price, as the ideal venue takes it."""
+
+    queue: Any
+
+    # What users do
+
+    def fund(self, who: Any, assets: int) -> None:
+        """Give `who` at least `assets`, and the queue leave to take them."""
+        if self.asset.balanceOf(who) < assets:
+            self.asset.mint(who, assets, sender=self.owner)
+        if self.asset.allowance(who, self.queue) < assets:
+            self.asset.approve(self.queue, FOREVER, sender=who)
+
+    def request(self, who: Any, amount: Any, refunded: bool = False, controller: Any = None) -> Any:
+        """Ask for a deposit."""
+        assets = self.units(amount)
+        self.fund(who, assets)
+        return self.queue.requestDeposit(assets, controller or who, who, refunded, sender=who)
+
+    def leave(
+        self, who: Any, shares: int | None = None, refunded: bool = False, controller: Any = None
+    ) -> Any:
+        """Ask for a redemption of `shares`, or of all that `who` has."""
+        shares = self.token.balanceOf(who) if shares is None else shares
+        return self.queue.requestRedeem(shares, controller or who, who, refunded, sender=who)
+
+    def enter(self, who: Any, amount: Any) -> int:
+        """Ask, have it filled where the index stands, and claim; returns the shares."""
+        before = self.token.balanceOf(who)
+        self.request(who, amount)
+        self.fill()
+        self.claim(who)
+        return self.token.balanceOf(who) - before
+
+    def exit(self, who: Any, shares: int | None = None) -> int:
+        """The same of a redemption; returns the assets."""
+        before = self.asset.balanceOf(who)
+        self.leave(who, shares)
+        self.fill()
+        self.claim(who)
+        return self.asset.balanceOf(who) - before
+
+    def seed(self, who: Any, shares: int) -> None:
+        """The first deposit: equity is what the mint fee leaves of it. In no time."""
+        assets = lm.gross_up(self.units(shares), self.terms.fees().mint)
+        times = (self.adapter.fillableFrom(), self.adapter.fillableUntil(), self.adapter.cancellableFrom())
+        self.adapter.setTimes(0, *times[1:], sender=self.owner)
+        self.enter(who, Decimal(assets) / 10 ** self.asset.decimals())
+        self.adapter.setTimes(*times, sender=self.owner)
+
+    def claim(self, who: Any) -> None:
+        """Everything that is settled."""
+        if assets := self.queue.maxDeposit(who):
+            self.queue.deposit(assets, who, sender=who)
+        if shares := self.queue.maxRedeem(who):
+            self.queue.redeem(shares, who, who, sender=who)
+
+    # What keepers do
+
+    def commit(self, who: Any = None, **options: Any) -> Any:
+        return self.vault.commit(sender=who or self.owner, **options)
+
+    def settle(self, who: Any = None, index: Any = None) -> Any:
+        """Execute the order at the index or, when it is filled or over, take note of its end."""
+        proof = [wad(self.index if index is None else index).to_bytes(32, "big")]
+        return self.vault.settle(proof, sender=who or self.owner, value=self.adapter.proofFee())
+
+    def note(self, who: Any = None) -> Any:
+        """Take note of an order's end, or cancel it when it is old."""
+        return self.vault.settle([], sender=who or self.owner)
+
+    def fill(self, index: Any = None, who: Any = None) -> Any:
+        """An order for everything that waits, from commit to settlement; the index moves to its price."""
+        tx = self.commit(who)
+        if self.in_flight():
+            self.wait(self.adapter.fillableFrom())
+            if index is not None:
+                self.price(index)
+            tx = self.settle(who)
+        return tx
+
+    def fail(self, who: Any = None) -> Any:
+        """Send an order that nobody executes, and cancel it when that is allowed."""
+        self.commit(who)
+        return self.lapse(who)
+
+    def lapse(self, who: Any = None) -> Any:
+        self.wait(self.adapter.cancellableFrom())
+        return self.note(who)
+
+    # What is seen
+
+    @property
+    def index(self) -> Decimal:
+        return Decimal(self.feed.latestAnswer()) / 10 ** self.feed.decimals()
+
+    def in_flight(self) -> bool:
+        return self.adapter.order().stage != 0
+
+    def held(self) -> int:
+        """Collateral in the queue."""
+        return self.asset.balanceOf(self.queue)
 
 
 def only(tx: Any, event: Any) -> Any:

@@ -13,7 +13,7 @@ from leverage.types import CREATOR_ROLE, WAD
 def factory(world, project, owner):
     factory = project.VaultFactory.deploy(world.direct, sender=owner)
     world.direct.setTargetFunctionRole(
-        factory, [keccak(text="create(bytes32,bytes,bytes)")[:4]], CREATOR_ROLE, sender=owner
+        factory, [keccak(text="create(bytes32,bytes,bytes,bytes)")[:4]], CREATOR_ROLE, sender=owner
     )
     return factory
 
@@ -40,7 +40,7 @@ def codes(project, world, long, factory):
             symbol, symbol, target * WAD, adapter, long.oracle.address, world.direct.address,
             world.direct.address, astuple(policy(target * WAD)), astuple(FEES), astuple(caps(6)),
         )  # fmt: skip
-        return adapter_code, _code(project.InstantVault, config)
+        return adapter_code, b"", _code(project.InstantVault, config)
 
     return build
 
@@ -63,7 +63,7 @@ def test_create__by_the_creator__binds_and_lists(factory, create, codes, project
 
     log = only(tx, factory.VaultCreated)
     vault = project.InstantVault.at(log.vault)
-    adapter_code, vault_code = codes("ETH3L")
+    adapter_code, _, vault_code = codes("ETH3L")
     assert log.key == key_of("ETH3L")
     assert log.vault == predicted(factory, log.key, vault_code)
     assert log.adapter == vault.adapter() == predicted(factory, log.key, adapter_code)
@@ -93,7 +93,7 @@ def test_create__a_key_again__reverts(factory, create):
 
 def test_create__a_vault_with_another_adapter__reverts(factory, create, codes, project, world, owner):
     other = project.MockAdapter.deploy(world.assets[6], sender=owner)
-    adapter_code, vault_code = codes("ETH3L", adapter=other.address)
+    adapter_code, _, vault_code = codes("ETH3L", adapter=other.address)
 
     with reverts(
         factory.AdapterNotBound,
