@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: MIT
+pragma solidity ^0.8.28;
+
+import {ILeveragedVault} from "interfaces/ILeveragedVault.sol";
+import {LeverageMath} from "contracts/libraries/LeverageMath.sol";
+import {QueueRig} from "./QueueRig.sol";
+import {usd} from "./Rig.sol";
+import {vm} from "./Vm.sol";
+
+/// @title What reading and the random search found in the queued vault, each in its smallest form.
+contract QueueFoundLongTest is QueueRig {
+    constructor() QueueRig(3e18, usd(6)) {
+        changeFees(0, 0, 0);
+        enter(minter, 1_000 * unit);
+    }
+
+    /* REFUNDS */
+
+    /// @dev Who had left the batch at its first failure drew on what was refunded to the others at its last.
+    function test_cancelDepositRequest__after_a_second_failure__returns_what_was_asked() public {
+        requestDeposit(redeemer, 100 * unit, true);
+        requestDeposit(outsider, 50 * unit, false);
+        miss(keeper);
+        wait_(1 hours);
+        miss(keeper);
+
+        vm.assertEq(cancelDeposit(redeemer, 2), 100 * unit, "who left at the first failure");
+        vm.assertEq(cancelDeposit(outsider, 2), 50 * unit, "who was carried on to the second");
+    }
+
+    function test_cancelRedeemRequest__after_a_second_failure__returns_what_was_asked() public {
+        vm.prank(minter);
+        token.transfer(redeemer, 300e18);
+        requestRedeem(minter, 200e18, true);
+        requestRedeem(redeemer, 100e18, false);
+        miss(keeper);
+        wait_(1 hours);
+        miss(keeper);
+
+        vm.assertEq(cancelRedeem(minter, 1), 200e18, "who left at the first failure");
+        vm.assertEq(cancelRedeem(redeemer, 1), 100e18, "who was carried on to the second");
+    }
+
+    /// @dev Who had left the batch was locked in with those who tried again.
+    function test_cancelDepositRequest__while_the_others_try_again__returns_what_was_asked() public {
+        uint256 id = requestDeposit(redeemer, 100 * unit, true);
+        requestDeposit(outsider, 50 * unit, false);
+        miss(keeper);
+        commit(keeper);
+        vm.assertEq(queue.refundableDepositRequest(id, redeemer), 100 * unit, "said to be refundable");
+
+        vm.assertEq(cancelDeposit(redeemer, id), 100 * unit, "at once");
+    }
+
+    /// @dev A wei of shares in somebody else's name chose for him.
+    function test_requestRedeem__for_another__leaves_his_choice_alone() public {
+        vm.startPrank(minter);
+        token.transfer(redeemer, 300e18);
+        token.transfer(attacker, 1);
+        vm.stopPrank();
+        uint256 id = requestRedeem(redeemer, 300e18, false);
+
+        vm.prank(attacker);
+        queue.requestRedeem(1, redeemer, attacker, true);
+
+        miss(keeper);
+        vm.assertGe(queue.pendingRedeemRequest(id, redeemer), 300e18, "I-14: carried on, as he chose");
+    }
+
+    /* ROOM */
+
+    /// @dev A batch larger than the room that was left for it could not be committed, nor anything beside it.
+    function test_commit__batch_larger_than_the_room_now__goes() public {
+        changeCaps(type(uint128).max, uint128(2_000 * unit));
+        requestDeposit(redeemer, 100 * unit, false);
+        commit(keeper);
+        requestDeposit(redeemer, 890 * unit, false);
+        requestRedeem(minter, 100e18, false);
+        wait_(venue.fillableFrom());
+        // Equity grows by 45, and 855 are left.
+        move(2_030e18);
+        settle(keeper);
+
+        (, int256 size) = commit(keeper);
+
+        vm.assertTrue(size != 0, "I-6: nobody waits for the cap");
+    }
+
+    function test_commit__batch_that_waited_for_a_pause_to_end__goes() public {
+        requestDeposit(redeemer, 100 * unit, false);
+        commit(keeper);
+        requestDeposit(redeemer, 200 * unit, false);
+        requestRedeem(minter, 100e18, false);
+        vm.prank(guardian);
+        terms.pause(1 days);
+        wait_(venue.fillableFrom());
+        settle(keeper);
+        wait_(1 days);
+
+        (, int256 size) = commit(keeper);
+
+        vm.assertTrue(size != 0, "I-12: what waited goes on");
+    }
+
+    /// @dev What had ever been redeemed was counted against a room that nothing gave back.
+    function test_requestRedeem__after_many_others__is_taken() public {
+        venue.fund(1e14 - vault.equity());
+        fill(keeper);
+        for (uint256 i = 0; i < 3; ++i) {
+            leave_(attacker, enter(attacker, 1_000_000 * unit));
+        }
+
+        requestRedeem(minter, token.balanceOf(minter), false);
+    }
+
+    /* CASH THAT THE VENUE HOLDS BACK */
+
+    /// @dev Deposits whose first margin had not come back were sent a second time, with other people's money.
+    function test_commit__carried_on_while_cash_is_short__leaves_others_their_money() public {
+        uint256 shares = token.balanceOf(minter) / 2;
+        requestRedeem(minter, shares, false);
+        fill(keeper);
+        uint256 owed = queue.maxWithdraw(minter);
+        requestDeposit(redeemer, 200 * unit, false);
+        commit(keeper);
+        venue.fail("", "busy");
+        wait_(venue.cancellableFrom());
+        settle(keeper, new bytes[](0));
+        uint256 id = requestDeposit(outsider, 100 * unit, false);
+
+        commit(keeper);
+
+        vm.assertEq(cancelDeposit(outsider, id), 100 * unit, "I-1: what never left is there");
+        vm.assertGe(asset.balanceOf(address(queue)), owed, "I-1: and so are payouts");
+    }
+
+    /// @dev Taking back what was not filled let go of a payout that was not there yet.
+    function test_cancelRedeemRequest__filled_in_part_and_not_paid__keeps_the_payout_back() public {
+        uint256 id = requestRedeem(minter, 900e18, false);
+        commit(keeper);
+        // All of it is needed from the venue.
+        venue.fail("", "busy");
+        venue.setFillRatio(0.5e18);
+        move(3_000e18);
+        wait_(venue.fillableFrom());
+        settle(keeper);
+        requestDeposit(redeemer, 2_000 * unit, false);
+        vm.assertGt(vault.cashShort(), 0, "the venue holds it back");
+        vm.assertEq(queue.maxWithdraw(minter), 0, "nothing to claim yet");
+
+        cancelRedeem(minter, id);
+
+        vm.assertEq(queue.maxWithdraw(minter), 0, "I-1: nor now");
+    }
+
+    /// @dev The fee on a payout was paid before the payout, with what somebody else had just brought.
+    function test_collectFees__payout_not_there_yet__leaves_others_their_money() public {
+        changeFees(0, 0.01e18, 0);
+        requestRedeem(minter, 900e18, false);
+        commit(keeper);
+        venue.fail("", "busy");
+        wait_(venue.fillableFrom());
+        settle(keeper);
+        uint256 id = requestDeposit(redeemer, 100 * unit, false);
+        vm.assertGt(vault.cashShort(), 0, "the venue holds it back");
+
+        vault.collectFees();
+
+        vm.assertEq(cancelDeposit(redeemer, id), 100 * unit, "I-1: what never left is there");
+    }
+
+    /// @dev All or nothing was asked of the venue, so nothing came, and nobody could leave any more.
+    function test_collectCash__venue_has_less_than_is_short__takes_what_there_is() public {
+        requestRedeem(minter, 900e18, false);
+        requestDeposit(redeemer, 100 * unit, false);
+        commit(keeper);
+        wait_(venue.fillableFrom());
+        venue.execute(START_PRICE);
+        // Of 800 that leavers are owed from there.
+        venue.liquidate(50e18);
+        settle(keeper);
+        vault.checkRuin();
+
+        vault.collectCash();
+        requestRedeem(minter, 100e18, false);
+        commit(keeper);
+
+        (, uint256 paid) = claim(minter);
+        vm.assertApproxEqAbs(paid, 150 * unit, 2 * unit, "I-6: what there is goes to those who are owed it");
+        vm.assertEq(token.balanceOf(address(queue)), queue.maxMint(redeemer), "I-6: and the rest is let go");
+    }
+
+    /* FILLS */
+
+    /// @dev Shares for holders with nothing left were more than a batch could count, and the order could never end.
+    function test_settle__holders_have_nothing_left__ends() public {
+        enter(minter, 99_000 * unit);
+        requestDeposit(redeemer, 100_000 * unit, false);
+        commit(keeper);
+        wait_(venue.fillableFrom());
+        move(1_330e18);
+        venue.execute(1_330e18);
+
+        settle(keeper);
+
+        vm.assertGt(queue.maxMint(redeemer), 0, "I-6: shares");
+    }
+
+    /// @dev A wei of shares, left waiting for days, made whoever joined it pay for the wait.
+    function test_commit__dust_has_waited_for_long__costs_who_joins_no_tip() public {
+        enter(minter, 99_000 * unit);
+        vm.startPrank(minter);
+        token.transfer(redeemer, 50e18);
+        token.transfer(attacker, 1);
+        vm.stopPrank();
+        requestRedeem(attacker, 1, false);
+        wait_(2 hours);
+
+        requestRedeem(redeemer, 50e18, false);
+        commit(attacker);
+        wait_(venue.fillableFrom());
+        settle(attacker);
+
+        (, uint256 paid) = claim(redeemer);
+        vm.assertGe(paid, 49_90 * unit / 100, "I-5: who waited seconds pays for seconds");
+    }
+}
+
+contract QueueFoundFineTest is QueueRig {
+    constructor() QueueRig(3e18, usd(18)) {
+        changeFees(0, 0, 0);
+        enter(minter, 1_000 * unit);
+    }
+
+    /// @dev Where entrants and a rebalance cross to nothing, everybody was booked at the index of the moment: an entrant who saw the
+    /// next one bought at the last.
+    function test_commit__deposit_crosses_a_rebalance__is_priced_by_a_fill() public {
+        vm.warp(MIDNIGHT + 10 days + 1 hours);
+        move(1_950e18);
+        ILeveragedVault.Snapshot memory s = snapshot();
+        int256 wanted = LeverageMath.sizeToLeverage(target, s.equity, s.size, s.price);
+        int256 held = s.size + wanted;
+        uint256 net = uint256(-wanted * s.equity / held) + 1;
+        vm.assertEq(LeverageMath.joining(held, net, s.equity), -wanted, "to the wei");
+
+        requestDeposit(attacker, net, false);
+        commit(attacker);
+
+        vm.assertEq(queue.maxDeposit(attacker), 0, "E-3: not before a price that nobody knew");
+    }
+}
