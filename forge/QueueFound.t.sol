@@ -190,6 +190,63 @@ contract QueueFoundLongTest is QueueRig {
         vm.assertEq(token.balanceOf(address(queue)), queue.maxMint(redeemer), "I-6: and the rest is let go");
     }
 
+    /// @dev Payouts that lay here in full went to others, when the venue took what was owed to those.
+    function test_collectCash__nothing_will_ever_come__leaves_paid_payouts_alone() public {
+        requestRedeem(minter, 500e18, false);
+        fill(keeper);
+        uint256 owed = queue.maxWithdraw(minter);
+        requestDeposit(redeemer, 200 * unit, false);
+        commit(keeper);
+        venue.fail("", "busy");
+        wait_(venue.cancellableFrom());
+        settle(keeper, new bytes[](0));
+        vm.assertGt(vault.cashShort(), 0, "the deposit's margin has not come back");
+
+        venue.liquidate(0);
+        venue.fail("", "");
+        vault.checkRuin();
+        vault.collectCash();
+
+        (, uint256 paid) = claim(minter);
+        vm.assertEq(paid, owed, "I-1: paid for at its own fill");
+    }
+
+    /// @dev Shares on their way back were taken for assets that would never come.
+    function test_collectCash__nothing_will_ever_come__returns_all_shares() public {
+        requestRedeem(minter, 500e18, false);
+        requestDeposit(redeemer, 800 * unit, false);
+        commit(keeper);
+        wait_(1 hours + 1);
+        venue.fail("", "busy");
+        settle(keeper, new bytes[](0));
+
+        venue.liquidate(0);
+        venue.fail("", "");
+        vault.checkRuin();
+        vault.collectCash();
+
+        vm.assertEq(cancelRedeem(minter, 1), 500e18, "I-6: as shares");
+    }
+
+    /// @dev Refunds that the venue took with the position were still promised in full, and whoever came last went without.
+    function test_collectCash__refunds_will_never_come__are_paid_in_proportion() public {
+        requestDeposit(redeemer, 200 * unit, true);
+        requestDeposit(outsider, 200 * unit, true);
+        commit(keeper);
+        venue.fail("", "busy");
+        wait_(venue.cancellableFrom());
+        settle(keeper, new bytes[](0));
+
+        venue.liquidate(200e18);
+        venue.fail("", "");
+        vault.checkRuin();
+        vault.collectCash();
+
+        uint256 first = cancelDeposit(redeemer, 2);
+        vm.assertEq(cancelDeposit(outsider, 2), first, "I-6: both the same");
+        vm.assertApproxEqAbs(first, 100 * unit, 1, "I-6: what is left");
+    }
+
     /* FILLS */
 
     /// @dev Shares for holders with nothing left were more than a batch could count, and the order could never end.
@@ -223,6 +280,33 @@ contract QueueFoundLongTest is QueueRig {
 
         (, uint256 paid) = claim(redeemer);
         vm.assertGe(paid, 49_90 * unit / 100, "I-5: who waited seconds pays for seconds");
+    }
+}
+
+/// @dev Exits that meet a rebalance, at 10 bp of venue fee.
+contract QueueFoundSharedTest is QueueRig {
+    constructor() QueueRig(3e18, usd(6)) {
+        changeFees(0, 0, 0);
+        enter(minter, 100_000 * unit);
+        enter(redeemer, 100 * unit);
+        venue.setFeeRate(0.001e18);
+    }
+
+    /// @dev Those who stayed paid for the rebalance of the whole fund, most of which left with its leavers.
+    function test_settle__nearly_all_leave_with_a_rebalance__costs_who_stay_their_own_part() public {
+        vm.warp(MIDNIGHT + 10 days + 1 hours);
+        move(1_900e18);
+        vault.accrue();
+        uint256 before = vault.nav();
+        requestRedeem(minter, token.balanceOf(minter), false);
+
+        (ILeveragedVault.Trigger trigger,) = commit(outsider);
+        wait_(venue.fillableFrom());
+        settle(outsider);
+
+        vm.assertTrue(trigger == ILeveragedVault.Trigger.SCHEDULED, "with a rebalance");
+        // 3.35x back to 3x costs 10 bp of 0.35 of equity; both tips are a basis point at the most.
+        vm.assertLe(before - vault.nav(), before * 7 / 10_000, "E-2: their own part of it");
     }
 }
 
