@@ -124,9 +124,9 @@ def decide(
     trigger, wanted = _rebalance(snapshot, policy, now, is_keeper, waiting)
     if waiting is None:
         return Action(Kind.REBALANCE, trigger, wanted) if trigger else None
-    sizes = batch(snapshot, policy, now, waiting, wanted)
-    if trigger or is_worth(sizes, snapshot, policy, waiting):
-        return Action(Kind.COMMIT, trigger, lm.order(sizes))
+    assets, shares = going(snapshot, policy, now, waiting)
+    if trigger or is_worth(snapshot, policy, assets, shares):
+        return Action(Kind.COMMIT, trigger, lm.order(batch(snapshot, assets, shares, wanted)))
     return Action(Kind.COLLECT_CASH) if waiting.cash_short else None
 
 
@@ -135,8 +135,10 @@ def finish(order: Order, now: int) -> Action | None:
     is_waiting = order.stage == Stage.WAITING
     if is_waiting and now < order.fillable_from:
         return None
-    needs_proof = is_waiting and now < order.cancellable_from
-    return Action(Kind.SETTLE, size_delta=order.size_delta, needs_proof=needs_proof)
+    is_fillable = is_waiting and now < order.cancellable_from
+    return Action(
+        Kind.SETTLE, size_delta=order.size_delta, proof_from=order.fillable_from if is_fillable else 0
+    )
 
 
 def may_raise(snapshot: Snapshot, now: int, waiting: Waiting | None) -> bool:
@@ -146,29 +148,34 @@ def may_raise(snapshot: Snapshot, now: int, waiting: Waiting | None) -> bool:
     return is_near and now >= snapshot.paused_until and not snapshot.ruined
 
 
-def batch(snapshot: Snapshot, policy: Policy, now: int, waiting: Waiting, wanted: int = 0) -> Sizes:
-    """What each party would add to an order (E-3): whoever can go now, and the fund's own trade `wanted`."""
+def going(snapshot: Snapshot, policy: Policy, now: int, waiting: Waiting) -> tuple[int, int]:
+    """Deposits, WAD, and shares to redeem that the next order takes along; what cannot go now waits."""
     is_entering = may_raise(snapshot, now, waiting) and (
         snapshot.supply == 0 or abs(snapshot.leverage) <= policy.band_max
     )
-    brought = waiting.assets * 10 ** (18 - waiting.decimals) if is_entering else 0
+    assets = waiting.assets * 10 ** (18 - waiting.decimals) if is_entering else 0
+    return assets, 0 if waiting.cash_short else waiting.shares
+
+
+def batch(snapshot: Snapshot, assets: int, shares: int, wanted: int) -> Sizes:
+    """What each party adds to the order (E-3), `wanted` being the fund's own trade; before fees and costs."""
     if snapshot.supply == 0:
-        return Sizes(lm.size_to_leverage(snapshot.target, brought, 0, snapshot.price), 0, 0)
+        return Sizes(lm.size_to_leverage(snapshot.target, assets, 0, snapshot.price), 0, 0)
     if snapshot.equity <= 0:
         return Sizes(0, 0, wanted)
-    held = snapshot.size + wanted
-    shares = 0 if waiting.cash_short else waiting.shares
-    leave = -lm.portion_down(held, shares, snapshot.supply)
-    return Sizes(lm.joining(held, brought, snapshot.equity), leave, wanted)
+    return Sizes(
+        enter=lm.joining(snapshot.size + wanted, assets, snapshot.equity),
+        leave=-lm.portion_down(snapshot.size, shares, snapshot.supply),
+        rebalance=wanted - lm.portion_down(wanted, shares, snapshot.supply),
+    )
 
 
-def is_worth(sizes: Sizes, snapshot: Snapshot, policy: Policy, waiting: Waiting) -> bool:
+def is_worth(snapshot: Snapshot, policy: Policy, assets: int, shares: int) -> bool:
     """Whether requests alone are worth an order: dust waits for company, unless it is all there is."""
-    is_leaving = waiting.shares > 0 and not waiting.cash_short
-    if is_leaving and (waiting.shares == snapshot.supply or sizes.leave == 0):
+    if shares > 0 and (shares == snapshot.supply or snapshot.size == 0 or snapshot.equity <= 0):
         return True  # Where no position is left, as in a ruined vault, sharing needs no order.
-    turnover = abs(lm.notional(sizes.enter, snapshot.price)) + abs(lm.notional(sizes.leave, snapshot.price))
-    return turnover > 0 and turnover >= policy.min_notional
+    value = assets + (lm.portion_down(snapshot.equity, shares, snapshot.supply) if shares else 0)
+    return value > 0 and value * abs(snapshot.target) // WAD >= policy.min_notional
 
 
 def _without_price(waiting: Waiting | None) -> Action | None:

@@ -148,12 +148,15 @@ class Kind(StrEnum):
 
 @dataclass(frozen=True)
 class Action:
-    """What to do now. `size_delta` in base units, buy > 0, before the correction for its own cost."""
+    """What to do now. `size_delta` in base units, buy > 0, before the correction for its own cost.
+
+    Unless it is 0, `proof_from` is the first second of which a signed price may be that has to go with it.
+    """
 
     kind: Kind
     trigger: Trigger = Trigger.NONE
     size_delta: int = 0
-    needs_proof: bool = False
+    proof_from: int = 0
 
 
 @dataclass(frozen=True)

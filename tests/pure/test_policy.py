@@ -305,7 +305,7 @@ def at_noon(snapshot: Snapshot, requests: Waiting, policy: Policy = POLICY) -> A
 CALM = vault(since=OPEN + DAY // 2 - 1)
 EMPTY = replace(CALM, size=0, equity=0, supply=0, leverage=0, nav=WAD)
 PAID_OFF = replace(CALM, size=0, equity=500 * WAD, leverage=0, ruined=True)
-SETTLE, PROVE = Action(Kind.SETTLE, size_delta=7), Action(Kind.SETTLE, size_delta=7, needs_proof=True)
+SETTLE, PROVE = Action(Kind.SETTLE, size_delta=7), Action(Kind.SETTLE, size_delta=7, proof_from=OPEN + 2)
 
 
 @pytest.mark.parametrize(
@@ -465,7 +465,7 @@ def test_decide__more_company__never_makes_requests_wait(assets, shares, more_as
 def test_batch__leverage__is_kept_for_everybody(shares):
     """E-3: who enters or leaves does so at the leverage that the fund has after its own trade."""
     snapshot = vault(move=0.02)
-    sizes = rules.batch(snapshot, POLICY, OPEN, waiting(4_000, shares), 0)
+    sizes = rules.batch(snapshot, 4_000 * WAD, shares * WAD, 0)
 
     value = lm.portion_down(snapshot.equity, shares * WAD, snapshot.supply)
     equity = snapshot.equity + 4_000 * WAD - value
