@@ -14,17 +14,36 @@ from ape.exceptions import ApeException, ConfigError, ProviderError
 from ape.logging import logger
 from ethpm_types.abi import EventABI
 
-from leverage import abi
+from leverage import abi, prices
 from leverage.console import fail
 from leverage.errors import LeverageError, RevertError, UnreachableError, error_table, revert
 from leverage.keeper import Keeper
 from leverage.record import Record, path_for
-from leverage.types import KEEPER_ROLE, Action, Kind, Policy, Rebalancing, Report, Snapshot, Trigger
+from leverage.types import (
+    KEEPER_ROLE,
+    Action,
+    Kind,
+    Order,
+    Policy,
+    Rebalancing,
+    Report,
+    Snapshot,
+    Stage,
+    Trigger,
+    Waiting,
+)
 
 READ_GAS = 40_000_000
 MOST_GAS = 2**24  # What a transaction may use at most (EIP-7825).
 LOCAL_CHAINS = (31337, 1337)
-CALLS = {Kind.REBALANCE: "rebalance", Kind.CHECK_RUIN: "checkRuin"}
+# The vault's function, and the events of which one tells what came of it.
+CALLS = {
+    Kind.REBALANCE: ("rebalance", ["Rebalanced"]),
+    Kind.CHECK_RUIN: ("checkRuin", ["Ruined"]),
+    Kind.COMMIT: ("commit", ["Committed"]),
+    Kind.SETTLE: ("settle", ["Settled", "OrderFailed", "Rebalanced"]),
+    Kind.COLLECT_CASH: ("collectCash", ["CashCollected"]),
+}
 
 
 class Chain:
@@ -32,6 +51,7 @@ class Chain:
 
     def __init__(self, record: Record):
         self.record = record
+        self.prices: prices.Source = prices.fetch
         self._batch = 64
 
     @classmethod
@@ -55,17 +75,17 @@ class Chain:
     # Reading
 
     def call(
-        self, to: str | None, data: bytes, sender: str | None = None, gas: int | None = None, **overrides: Any
+        self, to: str | None, data: bytes, sender: str | None = None, gas: int | None = None, value: int = 0
     ) -> bytes:
         """Evaluate a call, or creation code where `to` is None; a revert raises `RevertError` in words."""
         request: dict[str, Any] = {"data": "0x" + data.hex()}
         request |= {"to": to} if to else {}
         request |= {"from": sender} if sender else {}
         request |= {"gas": hex(gas)} if gas else {}
+        request |= {"value": hex(value)} if value else {}
         # A local chain stands still between transactions: the next block's time is the one that counts.
         block = "pending" if is_local() else "latest"
-        extra = [overrides] if overrides else []
-        return bytes.fromhex(rpc("eth_call", request, block, *extra, abis=self.record.abis)[2:])
+        return bytes.fromhex(rpc("eth_call", request, block, abis=self.record.abis)[2:])
 
     def time(self) -> int:
         """The latest block's time."""
@@ -117,14 +137,40 @@ class Chain:
         return [self._report(entry) for entry in raw]
 
     def _report(self, raw: dict[str, Any]) -> Report:
+        vault = raw["vault"]
         if raw["failure"] or not raw["snapshot"]["timestamp"]:
-            return Report(
-                raw["vault"], failure=str(revert(raw["failure"], error_table(self.record.abis.values())))
-            )
+            failure = str(revert(raw["failure"], error_table(self.record.abis.values())))
+            return Report(vault, failure=failure, waiting=self._waiting_at(vault))
         last = raw["snapshot"].pop("rebalancing")
         rebalancing = Rebalancing(**{**last, "chunk": Trigger(last["chunk"])})
-        return Report(
-            raw["vault"], Snapshot(**raw["snapshot"], rebalancing=rebalancing), Policy(**raw["policy"])
+        snapshot = Snapshot(**raw["snapshot"], rebalancing=rebalancing)
+        waiting = self._waiting(vault, raw["waiting"]) if raw["is_queued"] else None
+        return Report(vault, snapshot, Policy(**raw["policy"]), waiting=waiting)
+
+    def _waiting_at(self, vault: str) -> Waiting | None:
+        """What waits in a vault that has no price; None where there is no queue, or no answer."""
+        symbol = self._symbol_of(vault)
+        entry = self.record.token(symbol) if symbol else {}
+        if "queue" not in entry:
+            return None
+        try:
+            order = self.contract(entry["adapterKind"], entry["adapter"]).call("order")
+            assets, shares, *_ = self.contract("RequestQueue", entry["queue"]).call("next")
+            short = self.contract(entry["kind"], vault).call("cashShort")
+        except LeverageError:
+            return None
+        raw = {"order": order, "assets": assets, "shares": shares, "opened_at": 0, "cash_short": short}
+        return self._waiting(vault, raw)
+
+    def _waiting(self, vault: str, raw: dict[str, Any]) -> Waiting:
+        entry = self.record.token(self._symbol_of(vault) or "")
+        _, _, max_deviation, *_ = self.record.contracts[f"{entry['market']} oracle"]["arguments"]
+        order = raw.pop("order")
+        return Waiting(
+            Order(**{**order, "stage": Stage(order["stage"])}),
+            **raw,
+            decimals=entry["assetDecimals"],
+            max_deviation=int(max_deviation),
         )
 
     def keeper(self, account: Any, symbols: Sequence[str], every: int, is_dry: bool) -> Keeper:
@@ -144,32 +190,53 @@ class Chain:
 
     # Writing
 
-    def simulate(self, vault: str, action: Action, sender: str) -> bool:
-        """Whether the chain would do it now; refuses in words what it would revert."""
-        done = self._vault_at(vault).call(CALLS[action.kind], sender=sender)
-        return bool(done) if action.kind == Kind.CHECK_RUIN else True
-
     def act(self, vault: str, action: Action, account: Any) -> dict[str, Any] | None:
-        """Send an action; the fields of its event, or None when there was nothing to do."""
-        if not self.simulate(vault, action, account.address):
+        """Send an action; the fields of its event, or None when there was nothing to do.
+
+        What the chain would not do now is refused in words.
+        """
+        symbol = self._symbol_of(vault) or ""
+        contract, (function, events) = self.vault(symbol), CALLS[action.kind]
+        arguments = [self.proof(symbol, action)] if action.kind == Kind.SETTLE else []
+        try:
+            done, value = _with_value(contract, function, arguments, account.address)
+        except RevertError as error:
+            if action.kind != Kind.COMMIT:
+                raise
+            # The venue may take no more of those who enter; those who leave need not wait for that.
+            try:
+                function = "commitExits"
+                done, value = _with_value(contract, function, arguments, account.address)
+            except RevertError:
+                raise error from None
+        if not done and action.kind in (Kind.CHECK_RUIN, Kind.COLLECT_CASH):
             return None
-        contract = self._vault_at(vault)
-        receipt = contract.send(account, CALLS[action.kind])
-        event = "Rebalanced" if action.kind == Kind.REBALANCE else "Ruined"
-        return {"transaction": receipt.txn_hash, **contract.event(receipt, event)}
+        receipt = contract.send(account, function, *arguments, value=value)
+        found = ((event, contract.event(receipt, event)) for event in events)
+        emitted, fields = next((pair for pair in found if pair[1]), ("", {}))
+        return {"transaction": receipt.txn_hash, "emitted": emitted, **fields}
 
-    def _vault_at(self, vault: str) -> "Contract":
-        symbol = next(s for s, entry in self.record.tokens.items() if entry["vault"] == vault)
-        return self.vault(symbol)
+    def proof(self, symbol: str, action: Action) -> list[bytes]:
+        """The signed price that goes with an action, from the token's price service."""
+        if not action.proof_from:
+            return []
+        entry = self.record.token(symbol)
+        if "priceService" not in entry:
+            raise LeverageError(f"no price service is recorded for {symbol}: others must execute its orders")
+        return self.prices(entry["priceService"], entry["priceId"], action.proof_from)
 
-    def send(self, account: Any, to: str | None, data: bytes) -> Any:
+    def _symbol_of(self, vault: str) -> str | None:
+        return next((s for s, entry in self.record.tokens.items() if entry["vault"] == vault), None)
+
+    def send(self, account: Any, to: str | None, data: bytes, value: int = 0) -> Any:
         """Mine a transaction and return its receipt; what would revert is refused before it costs gas."""
-        self.call(to, data, sender=account.address)
-        request = {"from": account.address, "data": "0x" + data.hex()} | ({"to": to} if to else {})
+        self.call(to, data, sender=account.address, value=value)
+        request = {"from": account.address, "data": "0x" + data.hex(), "value": hex(value)}
+        request |= {"to": to} if to else {}
         estimate = int(rpc("eth_estimateGas", request, abis=self.record.abis), 16)
         # The block that mines it has another time than the estimate: fees accrue, the venue settles funding.
         gas = max(estimate, min(estimate * 13 // 10, MOST_GAS))
-        fields = {"sender": account.address, "data": data, "gas_limit": gas}
+        fields = {"sender": account.address, "data": data, "gas_limit": gas, "value": value}
         transaction = ape.networks.ecosystem.create_transaction(**fields, **({"receiver": to} if to else {}))
         with in_words():
             receipt = account.call(transaction)
@@ -186,10 +253,12 @@ class Contract:
         self.address = address
         self.entries = entries
 
-    def call(self, name: str, *arguments: Any, sender: str | None = None, gas: int | None = None) -> Any:
+    def call(
+        self, name: str, *arguments: Any, sender: str | None = None, gas: int | None = None, value: int = 0
+    ) -> Any:
         """Evaluate a function without changing anything."""
         entry = abi.find(self.entries, "function", name, len(arguments))
-        raw = self.chain.call(self.address, abi.calldata(entry, arguments), sender, gas)
+        raw = self.chain.call(self.address, abi.calldata(entry, arguments), sender, gas, value)
         if not raw and entry["outputs"]:
             raise LeverageError(f"{name}: there is no contract at {self.address}")
         return abi.result(entry, raw)
@@ -198,15 +267,26 @@ class Contract:
         """Calldata of a function."""
         return abi.calldata(abi.find(self.entries, "function", name, len(arguments)), arguments)
 
-    def send(self, account: Any, name: str, *arguments: Any) -> Any:
+    def send(self, account: Any, name: str, *arguments: Any, value: int = 0) -> Any:
         """Mine a call from `account` and return its receipt."""
-        return self.chain.send(account, self.address, self.data(name, *arguments))
+        return self.chain.send(account, self.address, self.data(name, *arguments), value)
 
     def event(self, receipt: Any, name: str) -> dict[str, Any]:
         """Fields of this contract's event in a receipt; empty when it was not emitted."""
         entry = EventABI.model_validate(abi.find(self.entries, "event", name))
         logs = [log for log in receipt.decode_logs(entry) if log.contract_address == self.address]
         return dict(logs[0].event_arguments) if logs else {}
+
+
+def _with_value(contract: Contract, function: str, arguments: list[Any], sender: str) -> tuple[Any, int]:
+    """What a call would answer, and the value that the venue wants with it: it names it when it gets none."""
+    try:
+        return contract.call(function, *arguments, sender=sender), 0
+    except RevertError as error:
+        if error.name != "WrongFee":
+            raise
+        value = int(error.fields["needed"])
+        return contract.call(function, *arguments, sender=sender, value=value), value
 
 
 class Command(ConnectedProviderCommand):  # type: ignore[misc]

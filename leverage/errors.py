@@ -32,6 +32,13 @@ ADVICE = {
     "DeadlinePassed": "send it again",
     "ZeroAmount": "the amount is too small to be worth anything",
     "ERC20InsufficientBalance": "the balance is too small",
+    "BatchTooSmall": "it waits for more requests or the next rebalance",
+    "RequestTooSmall": "ask for more",
+    "RequestInFlight": "its order is under way; it ends within a minute",
+    "CashInTransit": "the venue has not released the money yet; try again later",
+    "OrderPending": "an order is under way; it ends within a minute",
+    "PriceBeyondLimit": "the venue's price is too far from the index; try again when they agree",
+    "VenuePriceInvalid": "the venue itself does not trust its price; try again later",
     "OnlyRole": "the account lacks the role",
     "AccessManagedUnauthorized": "the account lacks the role",
     "PolicyOutOfBounds": "change the policy in config/markets.toml",
@@ -41,12 +48,15 @@ ADVICE = {
 
 # Errors all of whose numbers are WAD; the rest are base units of collateral, seconds and addresses.
 IN_WAD = {
+    "BatchTooSmall",
     "FeeOutOfBounds",
     "LeverageTooHigh",
+    "MarginShort",
     "NothingDue",
     "NothingFilled",
     "PartialFill",
     "PositionGone",
+    "PriceBeyondLimit",
     "PriceDeviates",
     "TargetOutOfRange",
     "TooFewShares",
@@ -65,11 +75,12 @@ class UnreachableError(LeverageError):
 
 
 class RevertError(LeverageError):
-    """The chain refused a call. `name` is the Solidity error's."""
+    """The chain refused a call. `name` and `fields` are the Solidity error's."""
 
-    def __init__(self, text: str, name: str = ""):
+    def __init__(self, text: str, name: str = "", fields: Mapping[str, Any] | None = None):
         super().__init__(text)
         self.name = name
+        self.fields = fields or {}
 
 
 Errors = Mapping[bytes, Mapping[str, Any]]
@@ -96,16 +107,16 @@ def revert(data: bytes, errors: Errors) -> RevertError:
         # NOTE: Ape teaches eth_abi, for the whole process, to read missing words as zeros.
         if entry and len(arguments) >= 32 * len(entry["inputs"]):
             values = decode([canonical(field) for field in entry["inputs"]], arguments)
-            return RevertError(_sentence(entry, values), entry["name"])
+            names = (field["name"].rstrip("_") for field in entry["inputs"])
+            fields = dict(zip(names, values, strict=True))
+            return RevertError(_sentence(entry["name"], fields), entry["name"], fields)
     except DecodingError:
         pass
     return RevertError(f"reverted with unknown data 0x{data[:68].hex()}")
 
 
-def _sentence(entry: Mapping[str, Any], values: tuple[Any, ...]) -> str:
-    name = str(entry["name"])
-    fields = (field["name"].rstrip("_") for field in entry["inputs"])
-    named = ", ".join(f"{field} {_show(name, value)}" for field, value in zip(fields, values, strict=True))
+def _sentence(name: str, fields: Mapping[str, Any]) -> str:
+    named = ", ".join(f"{field} {_show(name, value)}" for field, value in fields.items())
     return name + (f" ({named})" if named else "") + (f": {ADVICE[name]}" if name in ADVICE else "")
 
 

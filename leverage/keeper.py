@@ -3,6 +3,9 @@
 In the exclusive seconds of a schedule it acts at a moment drawn from a secure source. Each pass draws anew
 from the seconds that are left and waits only when the draw falls before the next pass: the moment is uniform
 over the window, needs no memory, and is known to nobody, the log included, before it has come.
+
+Where a venue fills later, a commit is followed to its settlement: the keeper looks again as soon as the order
+can be filled, takes note of what others have done, and cancels what nobody has filled in time.
 """
 
 import fcntl
@@ -11,7 +14,7 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, TextIO
@@ -22,11 +25,16 @@ from rich.table import Table
 
 from leverage import policy as rules
 from leverage.errors import LeverageError, RevertError
-from leverage.types import WAD, Action, Kind, Report, Trigger
+from leverage.types import WAD, Action, Kind, Report, Stage, Trigger, Waiting
 
 DONE, FAILED, MISCONFIGURED, LOCKED = 0, 1, 2, 3
-# Reverts that mean: somebody was faster, or the trade shrank below the minimum once its own cost was counted.
-OVERTAKEN = {"NothingDue", "TradeTooSmall", "VaultRuined"}
+# Reverts that mean: somebody was faster, an order has just failed, or the trade shrank below the minimum once its
+# own cost was counted.
+OVERTAKEN = {"NothingDue", "TradeTooSmall", "BatchTooSmall", "RetryTooEarly", "VaultRuined"}
+# The same of an order: it is another's, has ended, or can be neither filled nor cancelled in this second.
+ORDER_OVERTAKEN = {"OrderPending", "NoOrder", "OrderWaiting"}
+ORDER_SECONDS = 35  # How long `once` follows an order: until it can be cancelled, and a little.
+SOON = 1
 
 Read = Callable[[Sequence[str]], list[Report]]
 Send = Callable[[str, Action], Mapping[str, Any] | None]
@@ -46,16 +54,24 @@ class Clock:
 
 @dataclass(frozen=True)
 class Step:
-    """What became of one token in one pass."""
+    """What became of one token in one pass; `again` is in how many seconds it wants to be looked at."""
 
     symbol: str
     action: Action | None = None
     is_failed: bool = False
+    again: float | None = None
+
+    def did(self, kind: Kind) -> bool:
+        """Whether this was done."""
+        return not self.is_failed and self.action is not None and self.action.kind == kind
 
 
 @dataclass
 class BackOff:
-    """When a token that failed may be tried again: 1, 2, 4 … passes later, soon in an emergency."""
+    """When a token that failed may be tried again: 1, 2, 4 … passes later, soon in an emergency.
+
+    An order has seconds to be filled in: there it is 2, 4, 8 … seconds.
+    """
 
     every: int
     longest: int = 600
@@ -63,14 +79,14 @@ class BackOff:
     _failures: dict[str, int] = field(default_factory=dict)
     _since: dict[str, float] = field(default_factory=dict)
 
-    def holds(self, symbol: str, action: Action, now: float) -> bool:
-        """Whether `symbol` is to be left alone for now."""
+    def left(self, symbol: str, action: Action, now: float) -> float:
+        """Seconds for which `symbol` is to be left alone."""
         failures = self._failures.get(symbol, 0)
         if failures == 0:
-            return False
+            return 0
+        first = min(self.every, 2 * SOON) if action.kind == Kind.SETTLE else self.every
         longest = self.in_emergency if is_urgent(action) else self.longest
-        wait = min(self.every << (failures - 1), longest)
-        return now < self._since[symbol] + wait
+        return max(0, self._since[symbol] + min(first << (failures - 1), longest) - now)
 
     def note(self, step: Step, now: float) -> None:
         """Remember how a step ended."""
@@ -96,40 +112,62 @@ class Keeper:
     log: Any = field(default_factory=lambda: structlog.get_logger("keeper"))
 
     def once(self) -> int:
-        """Look at every token once and do what is due; the result is an exit code."""
-        steps = self.step_all()
-        failed = sum(step.is_failed for step in steps)
-        acted = sum(step.action is not None and not step.is_failed for step in steps)
-        self.log.info("pass", tokens=len(steps), acted=acted, failed=failed)
+        """Look at every token once, do what is due, and follow orders to their end; returns an exit code."""
+        back_off = BackOff(self.every)
+        steps = self.step_all(back_off)
+        last = {step.symbol: step for step in steps}
+        acted: set[str] = set()
+        committed: set[str] = set()
+        deadline = self.clock.now() + ORDER_SECONDS
+        while True:
+            acted |= {step.symbol for step in steps if step.action is not None and not step.is_failed}
+            if new := {step.symbol for step in steps if step.did(Kind.COMMIT)}:
+                committed |= new
+                deadline = self.clock.now() + ORDER_SECONDS
+            # One order per token: what was requested meanwhile is for the next pass.
+            ended = {step.symbol for step in steps if step.did(Kind.SETTLE)} & committed
+            pending = {s.symbol: s.again for s in steps if s.again is not None and s.symbol not in ended}
+            pause = max(SOON, min(pending.values(), default=0))
+            if self.is_dry or not pending or self.clock.now() + pause > deadline:
+                break
+            self.log.info("waiting", tokens=list(pending), seconds=round(pause))
+            self.clock.sleep(pause)
+            steps = self.step_all(back_off, list(pending))
+            last |= {step.symbol: step for step in steps}
+        failed = sum(step.is_failed for step in last.values())
+        self.log.info("pass", tokens=len(last), acted=len(acted), failed=failed)
         return FAILED if failed else DONE
 
     def run(self, passes: int | None = None) -> None:
         """Do so again and again until interrupted; what fails is tried less often and holds nobody up."""
         back_off, unreachable = BackOff(self.every), 0
         while passes is None or passes > 0:
-            began = self.clock.now()
+            began, steps = self.clock.now(), list[Step]()
             try:
-                self.step_all(back_off)
+                steps = self.step_all(back_off)
                 unreachable = 0
             except LeverageError as error:
                 unreachable = min(unreachable + 1, 5)
                 self.log.error("unreachable", error=str(error))
-            wait = self.every << unreachable
-            self.clock.sleep(max(1.0, began + wait - self.clock.now()))
+            now = self.clock.now()
+            moments = [now + step.again for step in steps if step.again is not None]
+            self.clock.sleep(max(SOON, min([began + (self.every << unreachable), *moments]) - now))
             passes = None if passes is None else passes - 1
 
-    def step_all(self, back_off: BackOff | None = None) -> list[Step]:
-        """Look at every token once and do what is due: emergencies first, secret moments last."""
+    def step_all(self, back_off: BackOff | None = None, symbols: Sequence[str] = ()) -> list[Step]:
+        """Look at every token, or at these, and do what is due: emergencies first, secret moments last."""
         back_off = back_off or BackOff(self.every)
+        tokens = {symbol: self.tokens[symbol] for symbol in symbols or self.tokens}
         steps: list[Step] = []
         due: list[tuple[bool, str, Action]] = []
         waiting: list[tuple[float, str]] = []
-        for symbol, report in zip(self.tokens, self.read(list(self.tokens.values())), strict=True):
+        for symbol, report in zip(tokens, self.read(list(tokens.values())), strict=True):
             action = self._decide(symbol, report)
-            if report.snapshot is None:
-                steps.append(Step(symbol, is_failed=True))
-            elif action is None or back_off.holds(symbol, action, self.clock.now()):
-                steps.append(Step(symbol))
+            if action is None:
+                steps.append(Step(symbol, is_failed=report.snapshot is None, again=seconds_to_fill(report)))
+            elif (left := back_off.left(symbol, action, self.clock.now())) > 0:
+                again = left if action.kind == Kind.SETTLE else None
+                steps.append(Step(symbol, is_failed=True, again=again))
             elif (left := exclusive_seconds(report, action)) == 0:
                 due.append((not is_urgent(action), symbol, action))
             elif (moment := self.draw(left)) < self.every or self.is_dry:
@@ -146,10 +184,9 @@ class Keeper:
         return steps
 
     def _decide(self, symbol: str, report: Report) -> Action | None:
-        if report.snapshot is None or report.policy is None:
+        if report.snapshot is None:
             self.log.error("unreadable", token=symbol, error=report.failure)
-            return None
-        return rules.decide(report.snapshot, report.policy, report.snapshot.timestamp, self.is_keeper)
+        return decided(report, self.clock.now(), self.is_keeper)
 
     def _act_at(self, moment: float, symbol: str, back_off: BackOff) -> Step:
         """Wait for the secret moment, then decide again: others may have acted, the price has moved."""
@@ -173,9 +210,10 @@ class Keeper:
         try:
             event = self.send(self.tokens[symbol], action)
         except LeverageError as error:
-            if isinstance(error, RevertError) and error.name in OVERTAKEN:
+            name = error.name if isinstance(error, RevertError) else ""
+            if name in OVERTAKEN | ORDER_OVERTAKEN:
                 log.info("nothing_to_do", reason=str(error))
-                return Step(symbol)
+                return Step(symbol, again=SOON if name in ORDER_OVERTAKEN else None)
             step = Step(symbol, action, is_failed=True)
             log.error("failed", action=str(action.kind), error=str(error), **wanted)
         else:
@@ -183,20 +221,45 @@ class Keeper:
             if event is not None:
                 log.info(str(action.kind), **{"trigger": action.trigger.name, **readable(event)})
         back_off.note(step, self.clock.now())
-        return step
+        return replace(step, again=self._again(step, back_off))
+
+    def _again(self, step: Step, back_off: BackOff) -> float | None:
+        """After a commit its order is to be filled, and after a settlement the next requests may wait."""
+        if step.action is None or step.action.kind not in (Kind.COMMIT, Kind.SETTLE, Kind.COLLECT_CASH):
+            return None
+        if not step.is_failed:
+            return SOON
+        return (
+            back_off.left(step.symbol, step.action, self.clock.now())
+            if step.action.kind == Kind.SETTLE
+            else None
+        )
+
+
+def decided(report: Report, time: float, is_keeper: bool) -> Action | None:
+    """What the policy says to a report; `time` is for one without a snapshot, which has none of its own."""
+    now = int(time) if report.snapshot is None else report.snapshot.timestamp
+    return rules.decide(report.snapshot, report.policy, now, is_keeper, report.waiting)
 
 
 def is_urgent(action: Action) -> bool:
     """Whether waiting costs holders."""
-    return action.trigger == Trigger.EMERGENCY or action.kind == Kind.CHECK_RUIN
+    return action.trigger == Trigger.EMERGENCY or action.kind in (Kind.CHECK_RUIN, Kind.SETTLE)
+
+
+def seconds_to_fill(report: Report) -> float | None:
+    """Seconds until the order that waits at the venue can be filled; None when there is none."""
+    if report.snapshot is None or report.waiting is None or report.waiting.order.stage != Stage.WAITING:
+        return None
+    return max(0, report.waiting.order.fillable_from - report.snapshot.timestamp)
 
 
 def exclusive_seconds(report: Report, action: Action) -> int:
-    """Seconds left of the keeper's own part of a schedule; 0 when anyone may act, or a chunk is due."""
+    """Seconds left of the keeper's own part of a schedule; 0 when there is something that anyone may do."""
     snapshot, policy = report.snapshot, report.policy
     if snapshot is None or policy is None or action.trigger != Trigger.SCHEDULED:
         return 0
-    if rules.is_unfinished(policy, snapshot.rebalancing, snapshot.target, snapshot.leverage):
+    if rules.decide(snapshot, policy, snapshot.timestamp, False, report.waiting):
         return 0
     end = rules.slot_start(policy, snapshot.timestamp) + policy.exclusive
     return max(0, end - snapshot.timestamp)
@@ -212,16 +275,17 @@ def readable(event: Mapping[str, Any]) -> dict[str, Any]:
 
 def status(reports: Mapping[str, Report]) -> Table:
     """Nav, leverage and what is due, symbol by symbol."""
-    table = Table("token", "price", "nav", "leverage", "equity", "due", "last (UTC)")
+    table = Table("token", "price", "nav", "leverage", "equity", "due", "last (UTC)", caption="")
     for column in table.columns:
         column.no_wrap = True
     for symbol, report in reports.items():
         s, policy = report.snapshot, report.policy
+        for note in (report.failure, requests(report.waiting)):
+            table.caption = f"{table.caption}\n{symbol}: {escape(note)}".strip() if note else table.caption
         if s is None or policy is None:
             table.add_row(symbol, "unreadable")
-            table.caption = f"{table.caption or ''}\n{symbol}: {escape(report.failure)}".strip()
             continue
-        action = rules.decide(s, policy, s.timestamp, is_keeper=True)
+        action = decided(report, 0, is_keeper=True)
         due = "-" if action is None else action.trigger.name if action.trigger else str(action.kind)
         last = datetime.fromtimestamp(s.rebalancing.time, UTC)
         table.add_row(
@@ -234,6 +298,16 @@ def status(reports: Mapping[str, Report]) -> Table:
             f"{last:%m-%d %H:%M}" if s.rebalancing.time else "-",
         )
     return table
+
+
+def requests(waiting: Waiting | None) -> str:
+    """What waits for the next order, and where the present one is."""
+    if waiting is None:
+        return ""
+    parts = [f"{waiting.assets / 10**waiting.decimals:,.0f} in"] if waiting.assets else []
+    parts += [f"{waiting.shares / WAD:,.2f} out"] if waiting.shares else []
+    parts += [f"order {waiting.order.stage.name.lower()}"] if waiting.order.stage else []
+    return ", ".join(parts)
 
 
 def log_to(stream: TextIO) -> None:

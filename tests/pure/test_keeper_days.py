@@ -341,7 +341,7 @@ def test_run__recovers__starts_again_without_a_wait():
     world.sleep(600)
     worker.step_all(back_off)
 
-    assert not back_off.holds("A", Action(Kind.REBALANCE, Trigger.BAND), world.now)
+    assert back_off.left("A", Action(Kind.REBALANCE, Trigger.BAND), world.now) == 0
     assert world.vaults["A"].last.price == START * 140 // 100
 
 
