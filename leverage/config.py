@@ -139,15 +139,25 @@ class Network(Table):
     keepers: tuple[Address, ...] = ()
 
 
-class Venue(Table):
+class Defaults(Table):
+    policy: PolicyTable
+    fees: FeesTable
+    caps: CapsTable
+
+
+class Venue(Defaults):
+    """A venue, with the defaults of its tokens."""
+
     adapter: str
     vault: str
     arguments: tuple[str, ...]
+    price_service: str | None = None
     chains: dict[int, dict[str, Address]] = {}
 
 
 class Market(Table):
     venue: str
+    price_id: Annotated[str, Field(pattern="^0x[0-9a-f]{64}$")] | None = None
     feed_decimals: Annotated[int, Field(ge=0, le=18, strict=True)]
     heartbeat: Annotated[Seconds, Field(gt=0)]
     max_deviation: Share
@@ -170,12 +180,6 @@ class Token(Table):
     def fees_struct(self) -> Fees:
         """The fees as the vault takes them."""
         return Fees(**self.fees.model_dump())
-
-
-class Defaults(Table):
-    policy: PolicyTable
-    fees: FeesTable
-    caps: CapsTable
 
 
 class Config(Table):
@@ -205,16 +209,17 @@ def load(*paths: Path | str) -> Config:
 
 
 def parse(tables: Mapping[str, Any], source: str = "configuration") -> Config:
-    """Check parsed TOML, with each token's own values put over its market's and the defaults."""
+    """Check parsed TOML, with each token's own values put over its venue's, and those over the defaults."""
     defaults = tables.get("defaults", {})
+    venues = {name: _over(defaults, venue) for name, venue in tables.get("venues", {}).items()}
     try:
         if "defaults" in tables:
             Config.model_validate({"defaults": defaults, "venues": {}, "markets": {}, "tokens": {}})
         tokens = {
-            symbol: _merge(defaults, token) if isinstance(token, Mapping) else token
+            symbol: _over(_below(token, tables, venues, defaults), token)
             for symbol, token in tables.get("tokens", {}).items()
         }
-        config = Config.model_validate({**tables, "tokens": tokens})
+        config = Config.model_validate({**tables, "venues": venues, "tokens": tokens})
     except ValidationError as error:
         raise ConfigError(f"{source}: {_first(error)}") from None
     _cross_check(config, source)
@@ -224,18 +229,23 @@ def parse(tables: Mapping[str, Any], source: str = "configuration") -> Config:
 def devnet(
     venue: str, addresses: Mapping[str, Any], chain_id: int, roles: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """What a local chain adds: the venue's `addresses` as devnet/ names them, and who is who."""
-    chain, markets = str(chain_id), addresses["markets"]
-    shared = {name: address for name, address in addresses.items() if name == "clearing_house"}
+    """What a local chain adds: the venue of all markets, its `addresses` as devnet/ names them, and roles."""
+    chain, wanted = str(chain_id), load().venues[venue].arguments
+
+    def named(found: Mapping[str, Any]) -> dict[str, Any]:
+        return {name: found[name] for name in wanted if name in found}
+
     return {
         "networks": {chain: {"name": "devnet", "multisig": False, "admin_delay": 0, **roles}},
-        "venues": {venue: {"chains": {chain: shared}}},
+        "venues": {venue: {"chains": {chain: named(addresses)}}},
         "markets": {
             name: {
+                "venue": venue,
                 "heartbeat": 172_800,
-                "chains": {chain: {"feed": market["aggregator"], "base_token": market["base_token"]}},
+                "chains": {chain: {"feed": market["aggregator"], **named(market)}},
+                **({"price_id": market["feed_id"]} if "feed_id" in market else {}),
             }
-            for name, market in markets.items()
+            for name, market in addresses["markets"].items()
         },
     }
 
@@ -256,6 +266,10 @@ def _cross_check(config: Config, source: str) -> None:
     for name, market in config.markets.items():
         if market.venue not in config.venues:
             raise ConfigError(f"{source}: markets.{name}.venue = {market.venue!r}: no such venue")
+        if config.venues[market.venue].price_service and market.price_id is None:
+            raise ConfigError(
+                f"{source}: markets.{name}.price_id is missing, and its venue wants signed prices"
+            )
     for symbol, token in config.tokens.items():
         where = f"{source}: tokens.{symbol}"
         if token.market not in config.markets:
@@ -289,6 +303,22 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
         old = merged.get(key)
         merged[key] = _merge(old, value) if isinstance(old, Mapping) and isinstance(value, Mapping) else value
     return merged
+
+
+def _over(below: Mapping[str, Any], above: Any) -> Any:
+    """A table over another; what is no table stays as it is, to be refused by its type."""
+    return _merge(below, above) if isinstance(above, Mapping) else above
+
+
+def _below(
+    token: Any, tables: Mapping[str, Any], venues: Mapping[str, Any], defaults: Mapping[str, Any]
+) -> Mapping[str, Any]:
+    """What a token takes its values from: its venue, as far as it can be found."""
+    try:
+        venue = venues[tables["markets"][token["market"]]["venue"]]
+        return {key: venue[key] for key in Defaults.model_fields}
+    except (KeyError, TypeError):
+        return defaults
 
 
 def _first(error: ValidationError) -> str:

@@ -70,6 +70,36 @@ def test_load__second_file__adds_and_overrides(tmp_path):
     assert loaded.markets["ETH"].feed_decimals == 8
 
 
+def test_load__venue_has_defaults__stand_between_the_general_ones_and_the_token():
+    root = changed("markets.ETH.venue", "synthetix")
+    root["tokens"]["ETH3S"]["policy"] = {"min_notional": "500"}
+
+    tokens = config.parse(root).tokens
+
+    assert tokens["ETH3L"].policy_struct().min_notional == 300 * WAD
+    assert tokens["ETH3S"].policy_struct().min_notional == 500 * WAD
+    assert tokens["ETH3S"].policy_struct().max_notional == 2_000_000 * WAD
+    assert tokens["ETH3L"].caps.caps(18) == Caps(10**6 * WAD, 4 * 10**6 * WAD)
+    assert tokens["ETH3L"].policy.drift == tokens["BTC3L"].policy.drift
+    assert tokens["BTC3L"].policy_struct().min_notional == 10 * WAD
+
+
+def test_devnet__any_venue__takes_over_all_markets(tmp_path):
+    """What is taken of a venue's addresses is what its adapter wants."""
+    market = {"aggregator": ADDRESS, "feed_id": "0x" + "ab" * 32, "market": "0x" + "cd" * 20}
+    addresses = {"resolver": ADDRESS, "decimals": 18, "markets": {"ETH": market, "BTC": market}}
+    roles = {role: ADDRESS for role in ("admin", "guardian", "treasury")}
+    above = tmp_path / "devnet.toml"
+    above.write_text(config.to_toml(config.devnet("synthetix", addresses, 31337, roles)))
+
+    loaded = config.load(DEFAULT_PATH, above)
+
+    assert {found.venue for found in loaded.markets.values()} == {"synthetix"}
+    assert loaded.markets["BTC"].chains[31337].keys() == {"feed", "market"}
+    assert loaded.markets["ETH"].price_id == "0x" + "ab" * 32
+    assert loaded.tokens["BTC3S"].policy_struct().min_notional == 300 * WAD
+
+
 @pytest.mark.parametrize("text", ["0.1", "0.000000000000000001", "123456789.987654321", "-3", "5"])
 def test_to_wad__decimal__is_exact(text):
     assert config.to_wad(text) == int(Decimal(text) * WAD)
@@ -103,6 +133,10 @@ def test_to_wad__decimal__is_exact(text):
             "clearing_house = '0x12': not an address",
         ),
         ("venues.perp_v2.chains", {"10": {"clearing_house": "0x" + "0" * 40}}, "the zero address"),
+        ("venues.synthetix.policy.dirft", "1", "venues.synthetix.policy.dirft: no such key"),
+        ("venues.synthetix.policy.drift", "five", "venues.synthetix.policy.drift = 'five': not a number"),
+        ("venues.synthetix", "text", "venues.synthetix = 'text'"),
+        ("markets.ETH.price_id", "0x12", "markets.ETH.price_id = '0x12'"),
         ("venues.perp_v2.chains", {"ten": {}}, "venues.perp_v2.chains.ten"),
         (
             "venues.perp_v2.chains",
@@ -118,6 +152,14 @@ def test_parse__bad_value__is_one_line_with_key_and_value(path, value, said):
     assert said in str(caught.value)
     assert str(caught.value).startswith("markets.toml: ")
     assert "\n" not in str(caught.value)
+
+
+def test_parse__signed_prices_wanted_without_a_name__is_one_line():
+    root = changed("markets.BTC.price_id", None)
+    root["markets"]["BTC"]["venue"] = "synthetix"
+
+    with pytest.raises(ConfigError, match=r"markets.BTC.price_id is missing, and its venue wants signed"):
+        config.parse(root)
 
 
 def test_load__missing_or_broken_file__is_one_line(tmp_path):
