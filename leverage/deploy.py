@@ -70,6 +70,7 @@ class _Work:
         """Authority, factory and lens; the factory's door belongs to the creator role."""
         self.record.data.setdefault("deployer", self.account.address)
         kinds = {kind for plan in plans for kind in (plan.vault, plan.adapter)}
+        kinds |= {"RequestQueue" for plan in plans if plan.is_queued}
         for kind in sorted(kinds | {"VaultTerms", "LeveragedToken", "ChainlinkOracle"}):
             self.record.abis.setdefault(kind, artifact(kind).abi)
         authority = self._contract("Authority", "Authority", (self.record.data["deployer"],))
@@ -80,7 +81,7 @@ class _Work:
             self._administer("setTargetFunctionRole", factory.address, [create], CREATOR_ROLE)
 
     def token(self, plan: Plan) -> None:
-        """Adapter, vault, terms and token, in one transaction of the factory."""
+        """Adapter, queue, vault, terms and token, in one transaction of the factory."""
         if plan.symbol in self.record.tokens:
             return
         factory, key = self.chain.named("VaultFactory"), keccak(text=plan.symbol)
@@ -88,9 +89,15 @@ class _Work:
         if factory.call("vaultOf", key) == ZERO:
             if not self.chain.has_role(CREATOR_ROLE, self.account.address):
                 self._administer("grantRole", CREATOR_ROLE, self.account.address, 0)
+            asset = to_checksum_address(ask_unborn(self.chain, plan.adapter_code, "asset()").to_bytes(20))
             adapter = create2_address(factory.address, key, plan.adapter_code)
-            vault_code = artifact(plan.vault).creation((self._vault_config(plan, adapter, oracle),))
-            factory.send(self.account, "create", key, plan.adapter_code, vault_code)
+            arguments: list[Any] = [self._vault_config(plan, adapter, oracle, asset)]
+            queue_code = b""
+            if plan.is_queued:
+                queue_code = artifact("RequestQueue").creation((asset,))
+                arguments.append(create2_address(factory.address, key, queue_code))
+            vault_code = artifact(plan.vault).creation(arguments)
+            factory.send(self.account, "create", key, plan.adapter_code, queue_code, vault_code)
         vault = factory.call("vaultOf", key)
         self.record.tokens[plan.symbol] = self._entry(plan, vault)
         self.record.save()
@@ -129,10 +136,9 @@ class _Work:
         arguments = (addresses["feed"], settings.heartbeat, settings.max_deviation, sequencer, grace)
         return self._contract(f"{market} oracle", "ChainlinkOracle", arguments).address
 
-    def _vault_config(self, plan: Plan, adapter: str, oracle: str) -> tuple[Any, ...]:
+    def _vault_config(self, plan: Plan, adapter: str, oracle: str, asset: str) -> tuple[Any, ...]:
         token = self.config.tokens[plan.symbol]
-        asset = ask_unborn(self.chain, plan.adapter_code, "asset()").to_bytes(20)
-        decimals = self.chain.contract("LeveragedToken", "0x" + asset.hex()).call("decimals")
+        decimals = self.chain.contract("LeveragedToken", asset).call("decimals")
         return (
             token.name,
             plan.symbol,
@@ -148,7 +154,13 @@ class _Work:
 
     def _entry(self, plan: Plan, address: str) -> dict[str, Any]:
         vault = self.chain.contract(plan.vault, address)
-        parts = {name: vault.call(name) for name in ("token", "terms", "adapter", "oracle", "asset")}
+        parts = {name: vault.call(name) for name in ("token", "terms", "adapter", "oracle")}
+        if plan.is_queued:
+            market = self.config.markets[plan.market]
+            service = self.config.venues[market.venue].price_service
+            parts["queue"] = vault.call("queue")
+            parts |= {"priceService": service, "priceId": market.price_id} if service else {}
+        parts["asset"] = self.chain.contract(plan.adapter, parts["adapter"]).call("asset")
         asset = self.chain.contract("LeveragedToken", parts["asset"])
         return {
             "name": self.config.tokens[plan.symbol].name,
@@ -157,6 +169,7 @@ class _Work:
             "kind": plan.vault,
             "adapterKind": plan.adapter,
             "vault": address,
+            "block": int(rpc("eth_blockNumber"), 16),
             **parts,
             "assetSymbol": asset.call("symbol"),
             "assetDecimals": asset.call("decimals"),

@@ -32,6 +32,11 @@ class Plan:
     arguments: tuple[str, ...]
 
     @property
+    def is_queued(self) -> bool:
+        """Whether the venue fills later, so that the vault has a queue."""
+        return self.vault == "QueuedVault"
+
+    @property
     def adapter_code(self) -> bytes:
         """Creation code of the adapter."""
         return artifact(self.adapter).creation(self.arguments)

@@ -56,7 +56,10 @@ class Record:
 
     @property
     def tokens(self) -> dict[str, dict[str, Any]]:
-        """Symbol → addresses of `vault`, `token`, `terms`, `adapter`, `oracle`, `asset`, and more."""
+        """Symbol → addresses of `vault`, `token`, `terms`, `adapter`, `oracle`, `asset`, and more.
+
+        Where the venue fills later, `queue` is the users' door, and keepers ask `priceService` for `priceId`.
+        """
         found: dict[str, dict[str, Any]] = self.data["tokens"]
         return found
 
@@ -73,6 +76,8 @@ class Record:
         for symbol, entry in self.tokens.items():
             yield f"{symbol} vault", entry["kind"], entry["vault"]
             yield f"{symbol} adapter", entry["adapterKind"], entry["adapter"]
+            if "queue" in entry:
+                yield f"{symbol} queue", "RequestQueue", entry["queue"]
             yield f"{symbol} terms", "VaultTerms", entry["terms"]
             yield f"{symbol} token", "LeveragedToken", entry["token"]
 

@@ -59,18 +59,27 @@ def _wiring(chain: Chain, config: Config, symbol: str) -> list[Fact]:
         chain.contract("VaultTerms", entry["terms"]),
         chain.contract("LeveragedToken", entry["token"]),
     )
+    door = chain.contract("RequestQueue", entry["queue"]) if "queue" in entry else vault
     facts: list[Fact] = [
         ("listed vault", chain.named("VaultFactory").call("vaultOf", keccak(text=symbol)), vault.address),
-        *((part, vault.call(part), entry[part]) for part in ("token", "terms", "adapter", "oracle", "asset")),
+        *((part, vault.call(part), entry[part]) for part in ("token", "terms", "adapter", "oracle")),
         ("oracle", entry["oracle"], chain.record.address(f"{wanted.market} oracle")),
         ("vault of the adapter", adapter.call("vault"), vault.address),
         ("vault of the token", token.call("vault"), vault.address),
         ("asset of the adapter", adapter.call("asset"), entry["asset"]),
+        ("asset of the users' door", door.call("asset"), entry["asset"]),
+        ("share of the users' door", door.call("share"), entry["token"]),
+        ("users' door of the token", token.call("vault", entry["asset"]), door.address),
         ("authority", terms.call("authority"), chain.record.address("Authority")),
         ("symbol", token.call("symbol"), symbol),
         ("target", vault.call("target"), wanted.target),
         ("decimals", token.call("decimals"), 18),
     ]
+    if door is not vault:
+        facts += [
+            ("queue", vault.call("queue"), door.address),
+            ("vault of the queue", door.call("vault"), vault.address),
+        ]
     if token.call("totalSupply") == 0:
         facts.append(("first nav", vault.call("nav"), WAD))
     return [(f"{symbol}: {what}", found, expected) for what, found, expected in facts]

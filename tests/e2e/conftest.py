@@ -2,14 +2,17 @@
 
 import shutil
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from devnet import PerpV2, forked
+from devnet import Venue, forked
 from leverage import chain, config, deploy
+from leverage.keeper import Clock
+from leverage.requests import QueuedWallet, wallet_of
 from leverage.types import WAD
 from leverage.wallet import Wallet
 
@@ -20,9 +23,15 @@ MONEY = 1_000_000
 class Site:
     """A chain with a venue, and who is who on it. Each test gets it as new."""
 
-    perp: PerpV2
+    venue: str
+    perp: Venue
     folder: Path
     chain_id: int
+
+    @property
+    def clock(self) -> Clock:
+        """Time passes when somebody sleeps."""
+        return Clock(self.perp.rpc.timestamp, lambda seconds: self.perp.warp(round(seconds)))
 
     @property
     def url(self) -> str:
@@ -41,7 +50,7 @@ class Site:
             "treasury": treasury,
             "keepers": [keeper],
         }
-        overlay = config.devnet("perp_v2", self.perp.to_dict(), self.chain_id, {**who, **roles})
+        overlay = config.devnet(self.venue, self.perp.to_dict(), self.chain_id, {**who, **roles})
         path = self.folder / "site.toml"
         path.write_text(config.to_toml(overlay))
         return overlay
@@ -51,9 +60,28 @@ class Site:
         return config.load(config.DEFAULT_PATH, self.folder / "site.toml")
 
     def deploy(self, *symbols: str, settings: config.Config | None = None, by: int = 0) -> chain.Chain:
-        return deploy.deploy(
-            self.account(by), settings or self.settings(), symbols, self.folder, say=lambda text: None
+        settings = settings or self.settings()
+        return self.served(
+            deploy.deploy(self.account(by), settings, symbols, self.folder, say=lambda text: None)
         )
+
+    def attach(self) -> chain.Chain:
+        return self.served(chain.Chain.attach(self.folder))
+
+    def served(self, link: chain.Chain) -> chain.Chain:
+        """With this chain's prices in the place of a price service."""
+        link.prices = self.prices
+        return link
+
+    def prices(self, url: str, price_id: str, since: int) -> list[bytes]:
+        (market,) = (name for name, m in self.perp.markets.items() if "0x" + m.feed_id.hex() == price_id)
+        return self.perp.price_update(market, publish_time=max(since, self.perp.rpc.timestamp()))
+
+    def wallet(self, link: chain.Chain, symbol: str, index: int, say: Any = lambda text: None) -> Wallet:
+        wallet = wallet_of(link, symbol, self.account(index), say)
+        if isinstance(wallet, QueuedWallet):
+            wallet.clock = self.clock
+        return wallet
 
     def fund(self, index: int, amount: int = MONEY) -> Any:
         account = self.account(index)
@@ -72,44 +100,56 @@ class Site:
             self.perp.set_price(market, self.perp.index_price(market))
 
 
-@pytest.fixture(scope="session")
-def bare_fork() -> Iterator[PerpV2]:
-    with forked() as perp:
-        yield perp
+@pytest.fixture
+def venue() -> str:
+    """Where it all happens; a module may name another."""
+    return "perp_v2"
 
 
 @pytest.fixture(scope="session")
-def full_fork(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[PerpV2, Path]]:
-    """ETH3L and ETH3S, with 10,000 in each, and the folder of their record."""
-    folder = tmp_path_factory.mktemp("deployed")
-    with forked() as perp:
-        with chain.connected_to(perp.rpc.url):
-            site = Site(perp, folder, int(perp.rpc("eth_chainId"), 16))
-            link = site.deploy("ETH3L", "ETH3S")
-            holder = site.fund(4)
-            for symbol in ("ETH3L", "ETH3S"):
-                Wallet(link, symbol, holder).mint("10000", WAD // 100, 600)
-        yield perp, folder
+def forks(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[str, bool], Site]]:
+    """A fork with a venue and, if wanted, ETH3L and ETH3S with 10,000 in each: made when first asked for."""
+    with ExitStack() as stack:
+        made: dict[tuple[str, bool], Site] = {}
+
+        def get(venue: str, is_deployed: bool) -> Site:
+            if (venue, is_deployed) not in made:
+                perp = stack.enter_context(forked(venue))
+                folder = tmp_path_factory.mktemp("deployed")
+                site = made[venue, is_deployed] = Site(venue, perp, folder, int(perp.rpc("eth_chainId"), 16))
+                if is_deployed:
+                    with chain.connected_to(site.url):
+                        link = site.deploy("ETH3L", "ETH3S")
+                        site.fund(4)
+                        for symbol in ("ETH3L", "ETH3S"):
+                            site.wallet(link, symbol, 4).mint("10000", WAD // 100, 600)
+            return made[venue, is_deployed]
+
+        yield get
 
 
 @pytest.fixture
-def site(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Site]:
+def site(
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
+    venue: str,
+    forks: Callable[[str, bool], Site],
+) -> Iterator[Site]:
     """A chain as new: with the protocol for tests that ask for `deployed`, else with the venue alone."""
-    if "deployed" in request.fixturenames:
-        perp, folder = request.getfixturevalue("full_fork")
-        shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
-    else:
-        perp = request.getfixturevalue("bare_fork")
-    snapshot = perp.rpc("evm_snapshot")
-    with chain.connected_to(perp.rpc.url):
+    is_deployed = "deployed" in request.fixturenames
+    found = forks(venue, is_deployed)
+    if is_deployed:
+        shutil.copytree(found.folder, tmp_path, dirs_exist_ok=True)
+    snapshot = found.perp.rpc("evm_snapshot")
+    with chain.connected_to(found.url):
         chain.quiet()
-        yield Site(perp, tmp_path, int(perp.rpc("eth_chainId"), 16))
-    assert perp.rpc("evm_revert", snapshot)
+        yield Site(venue, found.perp, tmp_path, found.chain_id)
+    assert found.perp.rpc("evm_revert", snapshot)
 
 
 @pytest.fixture
 def deployed(site: Site) -> chain.Chain:
-    return chain.Chain.attach(site.folder)
+    return site.attach()
 
 
 @pytest.fixture

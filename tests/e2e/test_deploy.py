@@ -2,6 +2,7 @@
 
 import json
 from contextlib import contextmanager
+from dataclasses import replace
 from io import StringIO
 
 import pytest
@@ -371,7 +372,7 @@ def test_deploy__other_code_than_compiled__is_refused(site):
 )
 def test_deploy__public_chain__has_stricter_rules(site, chain_id, change, said):
     with Anvil.start(chain_id=chain_id) as public, chain.connected_to(public.url):
-        there = type(site)(site.perp, site.folder, chain_id)
+        there = replace(site, chain_id=chain_id)
 
         with pytest.raises(LeverageError, match=said):
             there.deploy("ETH3L", settings=there.settings(admin_delay=DAY, **change))
@@ -379,7 +380,7 @@ def test_deploy__public_chain__has_stricter_rules(site, chain_id, change, said):
 
 def test_deploy__public_chain_without_a_timelock__is_refused(site):
     with Anvil.start(chain_id=1) as public, chain.connected_to(public.url):
-        there = type(site)(site.perp, site.folder, 1)
+        there = replace(site, chain_id=1)
         account = OwnKey(there.account(0).address)
 
         with pytest.raises(ConfigError, match="networks.1.admin_delay = 0: a public chain needs a timelock"):
