@@ -39,19 +39,10 @@ class Wallet:
     def mint(self, amount: str, slippage: int, seconds: int, least: str | None = None) -> Trade:
         """Mint for `amount` of collateral: at least `least` shares, or the preview less `slippage` (WAD)."""
         me = self.account.address
-        assets = parse_amount(amount, self.decimals, self.asset_symbol)
-        self._require_balance(self.asset, assets, self.decimals, self.asset_symbol)
-        room = self.vault.call("maxDeposit", me)
-        if assets > room:
-            open_ = self.vault.call("room")  # Reverts with the reason when minting is closed.
-            raise LeverageError(
-                f"the caps of {self.symbol} leave room for {self.show(open_)} {self.asset_symbol} now,"
-                f" {amount} is too much: mint less, or after 00:00 UTC"
-            )
+        assets = self._stake(amount, self.vault, self.vault.call("maxDeposit", me))
         shares = self.vault.call("previewDeposit", assets)
         floor = self._floor(shares, slippage, least, SHARE_DECIMALS, self.symbol)
-        if self.asset.call("allowance", me, self.vault.address) < assets:
-            self.asset.send(self.account, "approve", self.vault.address, assets)
+        self._approve(self.vault, assets)
         receipt = self.vault.send(self.account, "deposit", assets, me, floor, self.chain.time() + seconds)
         event = self.vault.event(receipt, "Deposit")
         return Trade(event["assets"], event["shares"], receipt.txn_hash)
@@ -59,16 +50,24 @@ class Wallet:
     def burn(self, amount: str, slippage: int, seconds: int, least: str | None = None) -> Trade:
         """Burn `amount` of shares, or "all", for at least `least`, or the preview less `slippage` (WAD)."""
         me = self.account.address
-        held = self.token.call("balanceOf", me)
-        shares = held if amount == "all" else parse_amount(amount, SHARE_DECIMALS, self.symbol)
-        if shares == 0:
-            raise LeverageError(f"{me} holds no {self.symbol}")
-        self._require_balance(self.token, shares, SHARE_DECIMALS, self.symbol)
+        shares = self._shares(amount)
         assets = self.vault.call("previewRedeem", shares)
         floor = self._floor(assets, slippage, least, self.decimals, self.asset_symbol)
         receipt = self.vault.send(self.account, "redeem", shares, me, me, floor, self.chain.time() + seconds)
         event = self.vault.event(receipt, "Withdraw")
         return Trade(event["assets"], event["shares"], receipt.txn_hash)
+
+    def claim(self) -> list[str]:
+        """Take what settled requests have brought; says what that is."""
+        raise LeverageError(f"{self.symbol} is minted and burned at once: there is nothing to claim")
+
+    def cancel(self) -> list[str]:
+        """Take requests back that have not gone out; says which."""
+        raise LeverageError(f"{self.symbol} is minted and burned at once: there is nothing to cancel")
+
+    def status(self) -> dict[str, str]:
+        """The account's requests, line by line."""
+        return {"requests": f"none: {self.symbol} is minted and burned at once"}
 
     def info(self) -> dict[str, str]:
         """What there is to know about the token, line by line."""
@@ -100,18 +99,50 @@ class Wallet:
         if self.account is not None:
             me = self.account.address
             held = self.token.call("balanceOf", me)
-            worth = (
-                f" worth {self.show(self.vault.call('previewRedeem', held))} {self.asset_symbol}"
-                if held
-                else ""
-            )
-            lines["yours"] = f"{show(held, SHARE_DECIMALS)}{worth}"
+            worth = self._worth(held) if held else None
+            worth_ = "" if worth is None else f" worth {self.show(worth)} {self.asset_symbol}"
+            lines["yours"] = f"{show(held, SHARE_DECIMALS)}{worth_}"
             lines["wallet"] = f"{self.show(self.asset.call('balanceOf', me))} {self.asset_symbol}"
         return lines
 
     def show(self, assets: int) -> str:
         """Assets for a reader."""
         return show(assets, self.decimals)
+
+    def told(self, trade: Trade, is_mint: bool) -> str:
+        """What went in, and what came out."""
+        assets = f"{self.show(trade.assets)} {self.asset_symbol}"
+        shares = f"{show(trade.shares, SHARE_DECIMALS)} {self.symbol}"
+        return f"{assets} → {shares}" if is_mint else f"{shares} → {assets}"
+
+    def _worth(self, shares: int) -> int | None:
+        """What burning would bring; None when nobody knows."""
+        return int(self.vault.call("previewRedeem", shares))
+
+    def _stake(self, amount: str, door: Contract, room: int) -> int:
+        """An amount to mint for, if the account has it and the caps leave `room` for it."""
+        assets = parse_amount(amount, self.decimals, self.asset_symbol)
+        self._require_balance(self.asset, assets, self.decimals, self.asset_symbol)
+        if assets > room:
+            open_ = door.call("room")  # Reverts with the reason when minting is closed.
+            raise LeverageError(
+                f"the caps of {self.symbol} leave room for {self.show(open_)} {self.asset_symbol} now,"
+                f" {amount} is too much: mint less, or after 00:00 UTC"
+            )
+        return assets
+
+    def _shares(self, amount: str) -> int:
+        """An amount to burn, if the account has it."""
+        held = self.token.call("balanceOf", self.account.address)
+        shares = held if amount == "all" else parse_amount(amount, SHARE_DECIMALS, self.symbol)
+        if shares == 0:
+            raise LeverageError(f"{self.account.address} holds no {self.symbol}")
+        self._require_balance(self.token, shares, SHARE_DECIMALS, self.symbol)
+        return int(shares)
+
+    def _approve(self, door: Contract, assets: int) -> None:
+        if self.asset.call("allowance", self.account.address, door.address) < assets:
+            self.asset.send(self.account, "approve", door.address, assets)
 
     def _require_balance(self, token: Contract, amount: int, decimals: int, symbol: str) -> None:
         held = token.call("balanceOf", self.account.address)

@@ -7,14 +7,34 @@ from ape.cli import account_option
 
 from leverage import chain
 from leverage.console import console, say
-from leverage.wallet import SHARE_DECIMALS, Wallet, parse_fraction, show
+from leverage.requests import wallet_of
+from leverage.wallet import parse_fraction
 
 deployments = click.option("--deployments", type=Path, help="Folder of the record [default: deployments].")
-min_out = click.option("--min-out", metavar="AMOUNT", help="Least to receive; instead of --slippage.")
-slippage = click.option(
-    "--slippage", default="0.005", show_default=True, help="Accepted fraction below preview."
-)
-deadline = click.option("--deadline", default=600, show_default=True, help="Seconds until it must be mined.")
+
+
+def trades(command):
+    """The options of a mint and a burn."""
+    for option in reversed(
+        [
+            click.argument("symbol"),
+            click.argument("amount"),
+            account_option(prompt=False),
+            click.option("--min-out", metavar="AMOUNT", help="Least to receive; instead of --slippage."),
+            click.option(
+                "--slippage", default="0.005", show_default=True, help="Accepted fraction below preview."
+            ),
+            click.option(
+                "--deadline",
+                default=600,
+                show_default=True,
+                help="Seconds until it must be mined; where the venue fills later, to wait for its end.",
+            ),
+            deployments,
+        ]
+    ):
+        command = option(command)
+    return command
 
 
 @click.group()
@@ -22,45 +42,54 @@ def cli():
     """Mint, burn and look at a leveraged token."""
 
 
-@cli.command(cls=chain.Command)
-@click.argument("symbol")
-@click.argument("amount")
-@account_option(prompt=False)
-@min_out
-@slippage
-@deadline
-@deployments
-def mint(symbol, amount, account, min_out, slippage, deadline, deployments):
-    """Mint SYMBOL for AMOUNT of collateral."""
-    wallet = Wallet(chain.Chain.attach(deployments), symbol, chain.unlocked(account))
-    with console.status(f"minting {symbol}"):
-        trade = wallet.mint(amount, parse_fraction(slippage), deadline, min_out)
-    say(f"{wallet.show(trade.assets)} {wallet.asset_symbol} → {show(trade.shares, SHARE_DECIMALS)} {symbol}")
-    say(trade.transaction)
+def trade(name, done, text):
+    """The sub-command that mints or burns."""
+
+    @cli.command(name, cls=chain.Command, help=text)
+    @trades
+    def run(symbol, amount, account, min_out, slippage, deadline, deployments):
+        wallet = wallet_of(chain.Chain.attach(deployments), symbol, chain.unlocked(account), say)
+        with console.status(f"{done} {symbol}"):
+            made = getattr(wallet, name)(amount, parse_fraction(slippage), deadline, min_out)
+        say(wallet.told(made, is_mint=name == "mint"))
+        say(made.transaction)
 
 
-@cli.command(cls=chain.Command)
-@click.argument("symbol")
-@click.argument("amount")
-@account_option(prompt=False)
-@min_out
-@slippage
-@deadline
-@deployments
-def burn(symbol, amount, account, min_out, slippage, deadline, deployments):
-    """Burn AMOUNT (or "all") of SYMBOL for collateral."""
-    wallet = Wallet(chain.Chain.attach(deployments), symbol, chain.unlocked(account))
-    with console.status(f"burning {symbol}"):
-        trade = wallet.burn(amount, parse_fraction(slippage), deadline, min_out)
-    say(f"{show(trade.shares, SHARE_DECIMALS)} {symbol} → {wallet.show(trade.assets)} {wallet.asset_symbol}")
-    say(trade.transaction)
+trade("mint", "minting", "Mint SYMBOL for AMOUNT of collateral.")
+trade("burn", "burning", 'Burn AMOUNT (or "all") of SYMBOL for collateral.')
 
 
-@cli.command(cls=chain.Command)
-@click.argument("symbol")
-@account_option(prompt=False)
-@deployments
-def info(symbol, account, deployments):
-    """Show price, nav, leverage, limits, and what --account holds."""
-    for name, value in Wallet(chain.Chain.attach(deployments), symbol, account).info().items():
-        say(f"{name:>12}  {value}")
+def requests(name, text):
+    """The sub-command that ends requests."""
+
+    @cli.command(name, cls=chain.Command, help=text)
+    @click.argument("symbol")
+    @account_option(prompt=False)
+    @deployments
+    def run(symbol, account, deployments):
+        wallet = wallet_of(chain.Chain.attach(deployments), symbol, chain.unlocked(account))
+        with console.status(f"{name} {symbol}"):
+            lines = getattr(wallet, name)()
+        for line in lines:
+            say(line)
+
+
+requests("claim", "Take what settled requests have brought, where the venue fills later.")
+requests("cancel", "Take requests back that have not gone out, where the venue fills later.")
+
+
+def view(name, text):
+    """The sub-command that shows lines."""
+
+    @cli.command(name, cls=chain.Command, help=text)
+    @click.argument("symbol")
+    @account_option(prompt=False)
+    @deployments
+    def run(symbol, account, deployments):
+        wallet = wallet_of(chain.Chain.attach(deployments), symbol, account)
+        for line, value in getattr(wallet, name)().items():
+            say(f"{line:>14}  {value}")
+
+
+view("info", "Show price, nav, leverage, limits, and what --account holds.")
+view("status", "Show --account's requests, where the venue fills later.")
