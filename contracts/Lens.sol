@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
+import {IDelayedAdapter} from "interfaces/IDelayedAdapter.sol";
 import {ILens} from "interfaces/ILens.sol";
 import {IRequestQueue} from "interfaces/IRequestQueue.sol";
 import {IQueuedVault} from "interfaces/IQueuedVault.sol";
@@ -29,9 +30,22 @@ contract Lens is ILens {
         one.snapshot = ILeveragedVault(vault).snapshot();
         one.policy = ILeveragedVault(vault).terms().policy();
         // An instant vault has no queue to tell of.
-        try IQueuedVault(vault).queue() returns (IRequestQueue) {
+        try IQueuedVault(vault).queue() returns (IRequestQueue queue) {
             one.isQueued = true;
-            one.waiting = IQueuedVault(vault).waiting();
+            one.waiting = _waiting(IQueuedVault(vault), queue);
         } catch {}
+    }
+
+    /// @inheritdoc ILens
+    function waiting(address vault) external view returns (Waiting memory) {
+        return _waiting(IQueuedVault(vault), IQueuedVault(vault).queue());
+    }
+
+    function _waiting(IQueuedVault vault, IRequestQueue queue) private view returns (Waiting memory w) {
+        uint256 since;
+        w.order = IDelayedAdapter(address(vault.adapter())).order();
+        (w.assets, w.shares, w.openedAt, since) = queue.next();
+        if (w.openedAt == 0 || (since != 0 && since < w.openedAt)) w.openedAt = since;
+        w.cashShort = vault.cashShort();
     }
 }

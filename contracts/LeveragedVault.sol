@@ -330,7 +330,7 @@ abstract contract LeveragedVault is ILeveragedVault, ReentrancyGuardTransient {
     /// @dev E-7: whether anything may come in, and how many assets: today, and before equity meets its cap. Leverage
     /// beyond the band must be brought back first, which anyone may do.
     function _requireOpen(State memory s) internal view returns (uint256 today, uint256 beforeCap) {
-        (uint256 bandMax,, uint256 dailyCap, uint256 totalCap, uint256 pausedUntil) = terms.limits();
+        (uint256 bandMax, uint256 dailyCap, uint256 totalCap, uint256 pausedUntil) = terms.limits();
         require(block.timestamp >= pausedUntil, MintsPaused(pausedUntil));
         require(!_status.isRuined, VaultRuined());
         if (s.supply > 0) {

@@ -25,16 +25,20 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
     using SafeCast for uint256;
 
     /// @dev An order on its way: what each party asked for, and what its sender earns when it fills.
+    /// @param time When it was sent; after a failure, from when a batch may go without a rebalance again.
+    /// @param isReturning Whether deposits of an order that failed wait for the venue to return their collateral.
     struct Flight {
         int104 enter;
         int104 leave;
-        uint40 time;
+        uint32 time;
         Trigger trigger;
+        bool hasDeposits;
         int104 rebalance;
-        uint72 tip;
+        uint64 tip;
         uint64 tolerance;
         bool isInFlight;
-        bool hasUsers;
+        bool hasRedemptions;
+        bool isReturning;
     }
 
     /// @dev What a commit is about to send: batches as requested, `brought` net of the mint fee, WAD.
@@ -46,6 +50,7 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
         uint256 brought;
         uint256 shares;
         uint256 openedAt;
+        uint256 value;
         uint256 tip;
         uint64 tolerance;
         Trigger trigger;
@@ -67,11 +72,12 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
         uint256 unfilled;
     }
 
-    /// @dev Collateral here that is the holders', in assets; below zero, what lies at the venue but is owed to others: deposits
-    /// in flight, and, as `short`, what the venue holds back when no order is in flight.
+    /// @dev Collateral here that is the holders', in assets, less what is owed to others. It is below zero by `out`,
+    /// collateral of deposits that is at the venue with an order or after one that failed, and by payouts that the venue
+    /// holds back.
     struct Purse {
         int128 idle;
-        uint128 short;
+        uint128 out;
     }
 
     /// @dev What is kept here for leavers beyond what they would get at the commit's price: the price may move until the fill.
@@ -86,6 +92,13 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
 
     /// @dev A tenth of equity may lie here as cash, for those who leave next.
     int256 private constant SPARE = 10;
+    /// @dev What a tip may take of what comes and goes: a hundredth.
+    uint256 private constant USER_TIP_SHARE = 100;
+    /// @dev Seconds for which batches wait after an order failed, unless a rebalance goes: a stranger who cancels at the venue
+    /// may be paid for it.
+    uint256 private constant RETRY_DELAY = 2 minutes;
+    /// @dev WAD of notional below which the venue's rounding decides about a price.
+    uint256 private constant DUST = 1e12;
 
     constructor(Config memory config, IRequestQueue queue_) LeveragedVault(config, address(queue_)) {
         queue = queue_;
@@ -96,17 +109,9 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
     /* VIEWS */
 
     /// @inheritdoc IQueuedVault
-    function waiting() external view returns (Waiting memory w) {
-        uint256 since;
-        w.order = _venue().order();
-        (w.assets, w.shares, w.openedAt, since) = queue.next();
-        w.openedAt = _earlier(w.openedAt, since);
-        w.cashShort = _purse.short;
-    }
-
-    /// @inheritdoc IQueuedVault
     function cashShort() public view returns (uint256) {
-        return _purse.short;
+        int256 spare = int256(_purse.idle) + int256(uint256(_purse.out));
+        return spare < 0 ? uint256(-spare) : 0;
     }
 
     /// @inheritdoc IQueuedVault
@@ -132,7 +137,7 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
 
     function _commit(bool mayRaise) private returns (Trigger, int256) {
         require(!_flight.isInFlight, OrderPending(_flight.time));
-        if (cashShort() > 0) _collectCash();
+        _collectCash();
         (uint256 price, bool isGood, bool isNear) = _prices();
         State memory s = _value(_position(), price);
         if (s.supply > 0 && !_status.isRuined) {
@@ -149,17 +154,18 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
             sizeDelta: plan.order,
             price: price
         });
-        bool hasUsers = plan.assets > 0 || plan.shares > 0;
         _flight = Flight({
             enter: plan.sizes.enter.toInt104(),
             leave: plan.sizes.leave.toInt104(),
-            time: uint40(block.timestamp),
+            time: uint32(block.timestamp),
             trigger: plan.trigger,
             rebalance: plan.sizes.rebalance.toInt104(),
-            tip: plan.tip.toUint72(),
+            tip: plan.tip.toUint64(),
             tolerance: plan.tolerance,
             isInFlight: true,
-            hasUsers: hasUsers
+            hasDeposits: plan.assets > 0,
+            hasRedemptions: plan.shares > 0,
+            isReturning: _flight.isReturning
         });
         if (plan.tip > 0) _sender = msg.sender;
         if (plan.order == 0) {
@@ -171,7 +177,9 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
             if (msg.value > 0) payable(msg.sender).sendValue(msg.value);
         } else {
             (uint256 margin, uint256 release) = _divide(s, plan);
-            if (hasUsers || margin > 0) queue.commit(plan.assets > 0, plan.shares > 0, margin, address(adapter));
+            if (plan.assets + plan.shares + margin > 0) {
+                queue.commit(plan.assets > 0, plan.shares > 0, margin, address(adapter));
+            }
             _venue().submit{value: msg.value}(plan.order, margin, release, plan.worst, msg.sender);
         }
         return (plan.trigger, plan.order);
@@ -192,14 +200,18 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
             if (wanted == 0) plan.trigger = Trigger.NONE;
             _take(plan, s, isEntering);
             _size(plan, s, wanted, plan.brought);
-            if (plan.order == 0) break;
+            // Without a position there is nothing to trade. The venue rounds what is worth next to nothing: no limit holds.
+            if (_notional(plan.order, s.price) < DUST) break;
             IPerpAdapter.Fill memory fill = adapter.quote(plan.order);
             require(fill.size != 0, NothingFilled(plan.order));
             // Without an index price who leaves has the venue's for a measure.
             plan.worst = LeverageMath.worstPrice(isGood ? s.price : adapter.price(), plan.order, _limit(r, plan));
             uint256 quoted = uint256((fill.cash + int256(fill.fee)).abs()) * WAD / uint256(fill.size.abs());
-            if (plan.order > 0 ? quoted <= plan.worst : quoted >= plan.worst) {
+            bool isBuy = plan.order > 0;
+            if (isBuy ? quoted <= plan.worst : quoted >= plan.worst) {
                 _resize(plan, s, wanted, fill);
+                // Where next to all cross inside, the cost may turn the rest round: then it stays as it was.
+                if ((plan.order > 0) != isBuy) _size(plan, s, wanted, plan.brought);
                 break;
             }
             bool isForEntrants = plan.sizes.enter.along(plan.order) > 0;
@@ -208,9 +220,11 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
             if (isForEntrants) isEntering = false;
             else wanted = 0;
         }
+        if (plan.sizes.rebalance == 0) plan.trigger = Trigger.NONE;
+        plan.value = _turnover(s, plan.assets * _scale, plan.shares);
         _requireWorth(plan, s, r.minNotional);
         plan.tolerance = uint64(r.tolerance);
-        plan.tip = _tip(r, s.equity + plan.brought.toInt256(), _lateness(r, plan));
+        plan.tip = _tip(r, s, plan.trigger, plan.value, _lateness(r, plan));
     }
 
     /// @dev Which batches go.
@@ -228,23 +242,24 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
         plan.brought = (plan.assets - LeverageMath.feeUp(plan.assets, s.mintFee)) * _scale;
     }
 
-    /// @dev What each party adds to the order: everybody at the leverage that the fund has after its own trade.
+    /// @dev What each party adds to the order: leavers close their part of the position as it is, those who stay make their
+    /// part of the rebalance, and entrants join at the leverage after it.
     function _size(Plan memory plan, State memory s, int256 wanted, uint256 brought) private view {
-        int256 held = s.size + wanted;
         LeverageMath.Sizes memory z = plan.sizes;
         (z.enter, z.leave, z.rebalance) = (0, 0, wanted);
         if (s.supply == 0) {
-            z.enter = LeverageMath.sizeToLeverage(target, brought.toInt256(), 0, s.price);
+            z.enter = LeverageMath.sizeToLeverage(target, brought.toInt256(), s.size, s.price);
         } else if (s.equity > 0) {
-            z.enter = LeverageMath.joining(held, brought, s.equity);
-            z.leave = -LeverageMath.portionDown(held, plan.shares, s.supply);
+            z.enter = LeverageMath.joining(s.size + wanted, brought, s.equity);
+            z.leave = -LeverageMath.portionDown(s.size, plan.shares, s.supply);
+            z.rebalance -= LeverageMath.portionDown(wanted, plan.shares, s.supply);
         }
         plan.order = z.order();
+        if (plan.order != 0 || s.size == 0 || s.equity <= 0) return;
         // Where all cross inside, a wei goes to the venue for the sake of its price: a lagging index is worth nothing.
-        if (plan.order == 0 && z.leave != 0) {
-            plan.order = z.leave > 0 ? int256(1) : -1;
-            z.leave += plan.order;
-        }
+        plan.order = (z.enter == 0 ? s.size < 0 : z.enter > 0) ? int256(1) : -1;
+        if (z.enter == 0) z.leave += plan.order;
+        else z.enter += plan.order;
     }
 
     /// @dev Sizes again: on what deposits bring, and what the fund has, after their parts of the cost.
@@ -254,7 +269,9 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
         LeverageMath.Sizes memory z = plan.sizes;
         uint256 entrants = LeverageMath.costShare(uint256(cost), z.enter, z);
         uint256 funds = LeverageMath.costShare(uint256(cost), z.rebalance, z);
-        if (wanted != 0) wanted = LeverageMath.sizeNetOfCost(wanted, s.price, target, funds.toInt256());
+        if (z.rebalance != 0) {
+            wanted = wanted * LeverageMath.sizeNetOfCost(z.rebalance, s.price, target, funds.toInt256()) / z.rebalance;
+        }
         _size(plan, s, wanted, Math.saturatingSub(plan.brought, entrants));
     }
 
@@ -277,23 +294,32 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
         if (plan.trigger != Trigger.NONE) return;
         require(plan.assets > 0 || plan.shares > 0, NothingDue(_leverage(s), target));
         if (plan.shares == s.supply || plan.order == 0) return;
-        uint256 turnover = _notional(plan.sizes.enter, s.price) + _notional(plan.sizes.leave, s.price);
-        require(turnover >= minNotional, BatchTooSmall(turnover, minNotional));
+        require(block.timestamp >= _flight.time, RetryTooEarly(_flight.time));
+        uint256 notional = plan.value * uint256(target.abs()) / WAD;
+        require(notional >= minNotional, BatchTooSmall(notional, minNotional));
+    }
+
+    /// @dev What comes and goes, WAD.
+    function _turnover(State memory s, uint256 brought, uint256 shares) private pure returns (uint256) {
+        return shares == 0 || s.equity <= 0 ? brought : brought + uint256(s.equity) * shares / s.supply;
     }
 
     /// @dev What goes with the order as margin, and what the venue should set free: deposits pay redemptions directly, and
     /// what the venue still holds back.
     function _divide(State memory s, Plan memory plan) private returns (uint256 margin, uint256 release) {
-        int256 idle = _purse.idle;
-        uint256 have = plan.brought / _scale + (idle > 0 ? uint256(idle) : 0);
-        uint256 need = idle < 0 ? uint256(-idle) : 0;
+        Purse memory purse = _purse;
+        uint256 own = purse.idle > 0 ? uint256(int256(purse.idle)) : 0;
+        uint256 have = plan.brought / _scale + own;
+        uint256 need = purse.idle < 0 ? uint256(-int256(purse.idle)) : 0;
         if (plan.shares > 0 && s.equity > 0) {
             need += _floor(LeverageMath.portionDown(s.equity, plan.shares, s.supply) * RESERVE / int256(WAD));
         }
         (margin, release) = (Math.saturatingSub(have, need), Math.saturatingSub(need, have));
         // Moving collateral there and back costs more than a user's whole request.
         if (int256(margin * _scale) <= (s.equity + plan.brought.toInt256()) / SPARE) margin = 0;
-        _purse.idle = (idle - margin.toInt256()).toInt128();
+        purse.idle -= _signed(margin);
+        purse.out += uint128(Math.saturatingSub(margin, own));
+        _purse = purse;
     }
 
     /* SETTLE */
@@ -336,13 +362,14 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
         lines.slippage -= _perShare(t.cost - t.fees.toInt256(), s.supply).toInt128();
         uint256 burnFee = LeverageMath.feeUp(t.paid, s.burnFee);
         feesOwed += t.assets - t.brought + burnFee;
-        _purse.idle = (int256(_purse.idle) + t.brought.toInt256() - t.paid.toInt256()).toInt128();
+        _purse.idle += _signed(t.brought) - _signed(t.paid);
+        if (f.hasDeposits) _purse.out = 0;
         if (t.brought > 0) _countMinted(t.brought);
         if (f.trigger != Trigger.NONE) _noteRebalance(s, f, o, t, before);
         else if (isFirst) _rebalancing = Rebalancing(o.price.toUint128(), uint40(block.timestamp), Trigger.NONE, false);
         _book(s, lines);
-        if (f.hasUsers) {
-            _tellQueue(t, burnFee);
+        if (f.hasDeposits || f.hasRedemptions) {
+            _tellQueue(f, t, burnFee);
             emit Settled({
                 caller: msg.sender,
                 price: o.price,
@@ -364,14 +391,16 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
         view
         returns (Settlement memory t)
     {
-        if (f.hasUsers) (t.assets, t.shares) = queue.inFlight();
+        if (f.hasDeposits || f.hasRedemptions) (t.assets, t.shares) = queue.inFlight();
+        if (!f.hasDeposits) t.assets = 0;
         uint256 forEntrants;
         int256 forLeavers;
         if (o.fill.size != 0) {
             LeverageMath.Sizes memory z = LeverageMath.Sizes(f.enter, f.leave, f.rebalance);
             t.unfilled = LeverageMath.unfilled(o.fill.size, z.order());
             (t.assets, t.shares) = (Batches.filled(t.assets, t.unfilled), Batches.filled(t.shares, t.unfilled));
-            t.tips = f.tip + (o.reward > 0 ? o.reward : _tip(_rule(s, msg.sender), s.equity, block.timestamp - f.time));
+            t.brought = t.assets - LeverageMath.feeUp(t.assets, s.mintFee);
+            t.tips = f.tip + (o.reward > 0 ? o.reward : _lateTip(s, f, t));
             t.cost = _cost(o.fill, o.price);
             uint256 cost = t.tips + (t.cost > 0 ? uint256(t.cost) : 0);
             forEntrants = LeverageMath.costShare(cost, z.enter, z);
@@ -400,11 +429,11 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
         }
     }
 
-    function _tellQueue(Settlement memory t, uint256 burnFee) private {
+    function _tellQueue(Flight memory f, Settlement memory t, uint256 burnFee) private {
         (uint256 today, uint256 beforeCap, uint256 least, uint256 pausedUntil) = _room(0);
         bool isOpen = block.timestamp >= pausedUntil && !_status.isRuined;
         uint256 room = isOpen ? Math.min(today, beforeCap) : 0;
-        queue.settle(t.minted, t.paid - burnFee, t.unfilled, room, least);
+        queue.settle(f.hasDeposits, t.minted, t.paid - burnFee, t.unfilled, room, least);
     }
 
     function _noteRebalance(
@@ -440,46 +469,59 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
         token.mint(msg.sender, t.tipShares - first);
     }
 
-    /// @dev The order is gone and nothing changed: whoever chose so gets a refund, the others wait for the next order. When
-    /// the position went with it, deposits that were its margin are refunded with what is left, before the holders.
+    /// @dev The order is gone and nothing changed: whoever chose so gets a refund, the others wait for the next order.
+    /// Collateral of deposits comes back first.
     function _fail(int256 size) private {
-        _flight.isInFlight = false;
+        Flight storage f = _flight;
+        f.isInFlight = false;
+        if (f.hasDeposits) f.isReturning = true;
+        if (f.hasDeposits || f.hasRedemptions) f.time = uint32(block.timestamp + RETRY_DELAY);
         emit OrderFailed({caller: msg.sender, size: size});
+        if (f.hasRedemptions) queue.fail(false);
         if (_isGone(size)) {
-            (uint256 assets,) = queue.inFlight();
-            int256 left = _position().cash;
-            uint256 lost = left < 0 ? Math.min(assets, Math.ceilDiv(uint256(-left), _scale)) : 0;
-            _purse.idle += lost.toInt256().toInt128();
             (State memory s, Attribution memory lines) = _accrue(_position(), _mark.price);
             _book(s, lines);
-            queue.fail(lost, true);
-        } else {
-            queue.fail(0, false);
         }
         _collectCash();
     }
 
-    /// @dev Fetch what the venue has to return now that no order is in flight; what it holds back is noted, and what it will
-    /// never have is written off.
+    /// @dev Fetch what the venue holds of what is owed to others: collateral of deposits whose order failed, then payouts.
+    /// What it will never have is written off in the same order.
     function _collectCash() private {
         Purse memory purse = _purse;
-        uint256 missing = purse.short;
-        if (!_flight.isInFlight) missing = purse.idle < 0 ? uint256(-int256(purse.idle)) : 0;
-        if (missing + purse.short == 0) return;
-        uint256 got = _withdraw(missing);
-        missing -= got;
-        purse.idle += got.toInt256().toInt128();
-        if (missing > 0 && !_flight.isInFlight) {
-            IPerpAdapter.Position memory p = adapter.position();
-            if (p.size == 0 && _floor(p.cash) == 0) {
-                queue.writeOff(missing);
-                purse.idle += missing.toInt256().toInt128();
-                missing = 0;
+        bool isFlying = _flight.isInFlight;
+        uint256 missing = isFlying ? cashShort() : purse.idle < 0 ? uint256(-int256(purse.idle)) : 0;
+        if (missing > 0) {
+            uint256 got = _withdraw(missing);
+            missing -= got;
+            purse.idle += _signed(got);
+            if (!isFlying) purse.out = uint128(Math.min(Math.saturatingSub(purse.out, got), missing));
+            emit CashCollected({assets: got, cashShort: missing});
+            if (missing > 0 && !isFlying && _isEmpty()) {
+                if (_flight.isReturning && purse.out > 0) {
+                    _flight.isReturning = false;
+                    queue.refund(purse.out);
+                    missing -= purse.out;
+                    purse.idle += int128(purse.out);
+                    purse.out = 0;
+                }
+                feesOwed -= Math.min(feesOwed, missing - queue.writeOff(missing));
+                purse.idle += _signed(missing);
             }
+            _purse = purse;
+        } else if (purse.out > 0 && !isFlying) {
+            _purse.out = purse.out = 0;
         }
-        purse.short = missing.toUint128();
-        _purse = purse;
-        emit CashCollected({assets: got, cashShort: missing});
+        if (_flight.isReturning && purse.out == 0) {
+            _flight.isReturning = false;
+            queue.fail(true);
+        }
+    }
+
+    /// @dev Whether nothing will ever come from the venue.
+    function _isEmpty() private view returns (bool) {
+        IPerpAdapter.Position memory p = adapter.position();
+        return p.size == 0 && _floor(p.cash) == 0;
     }
 
     /// @dev As much of `assets` as the venue pays now.
@@ -530,12 +572,9 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
         view
         returns (uint256 today, uint256 beforeCap, uint256 least, uint256 pausedUntil)
     {
-        uint256 minNotional;
-        (, minNotional, today, beforeCap, pausedUntil) = terms.limits();
         Mark memory m = _mark;
-        today = Math.saturatingSub(today, mintedToday() + assets);
-        beforeCap = Math.saturatingSub(beforeCap, _floor(LeverageMath.equity(m.cash, m.size, m.price)) + assets);
-        least = Math.max(1, Math.ceilDiv(minNotional * WAD, uint256(target.abs()) * _scale));
+        uint256 held = _floor(LeverageMath.equity(m.cash, m.size, m.price));
+        return terms.room(mintedToday() + assets, held + assets, _scale);
     }
 
     /// @dev Seconds that people have waited, or a scheduled rebalance is late.
@@ -544,9 +583,21 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
         if (plan.trigger == Trigger.SCHEDULED) late = Math.max(late, r.lateness);
     }
 
-    /// @dev At most a ten-thousandth of what is at stake.
-    function _tip(IVaultTerms.Ruling memory r, int256 stake, uint256 late) private pure returns (uint256) {
-        return stake <= 0 ? 0 : Math.min(LeverageMath.tip(late, r.tipRate, r.tipCap), uint256(stake) / TIP_SHARE);
+    /// @dev At most a hundredth of what comes and goes, and a ten-thousandth of a fund that is rebalanced.
+    function _tip(IVaultTerms.Ruling memory r, State memory s, Trigger trigger, uint256 value, uint256 late)
+        private
+        pure
+        returns (uint256)
+    {
+        uint256 most = value / USER_TIP_SHARE;
+        if (trigger != Trigger.NONE && s.equity > 0) most += uint256(s.equity) / TIP_SHARE;
+        return Math.min(LeverageMath.tip(late, r.tipRate, r.tipCap), most);
+    }
+
+    /// @dev For who notes what somebody else has executed.
+    function _lateTip(State memory s, Flight memory f, Settlement memory t) private view returns (uint256) {
+        uint256 value = _turnover(s, t.brought * _scale, t.shares);
+        return _tip(_rule(s, msg.sender), s, f.trigger, value, block.timestamp - f.time);
     }
 
     function _notional(int256 size, uint256 price) private pure returns (uint256) {
@@ -555,6 +606,10 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
 
     function _earlier(uint256 a, uint256 b) private pure returns (uint256) {
         return a == 0 || (b != 0 && b < a) ? b : a;
+    }
+
+    function _signed(uint256 assets) private pure returns (int128) {
+        return assets.toInt256().toInt128();
     }
 
     function _venue() private view returns (IDelayedAdapter) {
@@ -567,6 +622,8 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
     }
 
     function _pay(address receiver, uint256 assets) internal override {
+        uint256 missing = cashShort();
+        require(missing == 0, CashInTransit(missing));
         queue.pay(receiver, assets);
     }
 }

@@ -19,8 +19,8 @@ import {LeverageMath, WAD} from "contracts/libraries/LeverageMath.sol";
 /// @title Where users of a queued vault request and claim. It holds their collateral and shares, and all that the vault has
 /// beside its venue account.
 /// @notice Only the vault moves batches on; whoever made a request can take it back while it is not in flight.
-/// @custom:stop Through the vault's terms the guardian stops requests of deposits for a limited time. Redemptions, claims and
-/// cancellations cannot be stopped.
+/// @custom:stop Through the vault's terms the guardian keeps deposits waiting for a limited time, and new ones out as soon as
+/// that is known here. Redemptions, claims and cancellations cannot be stopped.
 contract RequestQueue is IRequestQueue, ReentrancyGuardTransient {
     using Batches for Batches.Side;
     using SafeERC20 for IERC20;
@@ -209,7 +209,7 @@ contract RequestQueue is IRequestQueue, ReentrancyGuardTransient {
         nonReentrant
         returns (uint256 id)
     {
-        require(_redemptions.takes(shares), RequestTooSmall(shares, 1));
+        require(shares > 0, RequestTooSmall(shares, 1));
         id = _redemptions.join(controller, shares, isRefunded, _isFor(controller));
         emit RedeemRequest({controller: controller, owner: owner, requestId: id, sender: msg.sender, shares: shares});
         _token.pull(isOperator[owner][msg.sender] ? owner : msg.sender, owner, shares);
@@ -318,29 +318,30 @@ contract RequestQueue is IRequestQueue, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IRequestQueue
-    function settle(uint256 shares, uint256 assets, uint256 unfilled, uint256 room_, uint256 least)
+    function settle(bool deposits, uint256 shares, uint256 assets, uint256 unfilled, uint256 room_, uint256 least)
         external
         onlyVault
         nonReentrant
     {
-        if (_deposits.isInFlight) _deposits.settle(shares, unfilled);
+        if (deposits) _deposits.settle(shares, unfilled);
         if (_redemptions.isInFlight) _redemptions.settle(assets, unfilled);
         _deposits.limit(Math.saturatingSub(room_, _deposits.closed()), least);
     }
 
     /// @inheritdoc IRequestQueue
-    function fail(uint256 lost, bool isGone) external onlyVault nonReentrant {
-        if (_redemptions.isInFlight) _redemptions.carry(PATIENCE);
-        if (!_deposits.isInFlight) return;
-        if (isGone) _deposits.refund(_deposits.inFlight() - lost);
-        else _deposits.carry(PATIENCE);
+    function fail(bool deposits) external onlyVault nonReentrant {
+        Batches.Side storage side = deposits ? _deposits : _redemptions;
+        if (side.isInFlight) side.carry(PATIENCE);
     }
 
     /// @inheritdoc IRequestQueue
-    function writeOff(uint256 assets) external onlyVault nonReentrant {
-        assets -= _redemptions.writeOff(assets);
-        uint256 waiting = _deposits.closed();
-        if (assets > 0 && waiting > 0) _deposits.refund(Math.saturatingSub(waiting, assets));
+    function refund(uint256 lost) external onlyVault nonReentrant {
+        _deposits.refund(_deposits.inFlight() - lost);
+    }
+
+    /// @inheritdoc IRequestQueue
+    function writeOff(uint256 assets) external onlyVault nonReentrant returns (uint256) {
+        return _redemptions.writeOff(assets);
     }
 
     /// @inheritdoc IRequestQueue

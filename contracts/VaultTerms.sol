@@ -3,10 +3,12 @@ pragma solidity ^0.8.28;
 
 import {AccessManaged} from "@openzeppelin/contracts/access/manager/AccessManaged.sol";
 import {IAccessManager} from "@openzeppelin/contracts/access/manager/IAccessManager.sol";
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {ILeveragedVault} from "interfaces/ILeveragedVault.sol";
 import {IVaultTerms} from "interfaces/IVaultTerms.sol";
 import {GUARDIAN_ROLE, KEEPER_ROLE} from "contracts/Authority.sol";
+import {WAD} from "contracts/libraries/LeverageMath.sol";
 import {PolicyBounds} from "contracts/libraries/PolicyBounds.sol";
 import {RebalancePolicy} from "contracts/libraries/RebalancePolicy.sol";
 
@@ -112,8 +114,18 @@ contract VaultTerms is AccessManaged, IVaultTerms {
     }
 
     /// @inheritdoc IVaultTerms
-    function limits() external view returns (uint256, uint256, uint256, uint256, uint256) {
-        return (_policy.bandMax, _policy.minNotional, _caps.daily, _caps.total, _pausedUntil);
+    function room(uint256 minted, uint256 held, uint256 scale)
+        external
+        view
+        returns (uint256, uint256, uint256, uint256)
+    {
+        uint256 least = Math.max(1, Math.ceilDiv(_policy.minNotional * WAD, _gearing * scale));
+        return (Math.saturatingSub(_caps.daily, minted), Math.saturatingSub(_caps.total, held), least, _pausedUntil);
+    }
+
+    /// @inheritdoc IVaultTerms
+    function limits() external view returns (uint256, uint256, uint256, uint256) {
+        return (_policy.bandMax, _caps.daily, _caps.total, _pausedUntil);
     }
 
     /* GUARDIAN */

@@ -2,11 +2,25 @@
 pragma solidity ^0.8.28;
 
 import {ILeveragedVault} from "interfaces/ILeveragedVault.sol";
-import {IQueuedVault} from "interfaces/IQueuedVault.sol";
+import {IDelayedAdapter} from "interfaces/IDelayedAdapter.sol";
 import {IVaultTerms} from "interfaces/IVaultTerms.sol";
 
 /// @title Reads many vaults in one call, for keepers and pages.
 interface ILens {
+    /// @notice What a keeper needs to know beside the snapshot.
+    /// @param order The order at the venue.
+    /// @param assets Deposits that wait for the next commit.
+    /// @param shares Redemptions that wait for the next commit.
+    /// @param openedAt When the first of them was made; 0 when there are none.
+    /// @param cashShort Assets of payouts and refunds that the venue has not released yet.
+    struct Waiting {
+        IDelayedAdapter.Order order;
+        uint256 assets;
+        uint256 shares;
+        uint256 openedAt;
+        uint256 cashShort;
+    }
+
     /// @param vault The vault read.
     /// @param snapshot Its snapshot; all zero, its timestamp too, when it could not be taken.
     /// @param policy Its policy, for `decide()`.
@@ -18,7 +32,7 @@ interface ILens {
         ILeveragedVault.Snapshot snapshot;
         IVaultTerms.Policy policy;
         bool isQueued;
-        IQueuedVault.Waiting waiting;
+        Waiting waiting;
         bytes failure;
     }
 
@@ -26,4 +40,6 @@ interface ILens {
     function reports(address[] calldata vaults) external view returns (Report[] memory);
     /// @notice The report of one vault; reverts with the vault's reason.
     function report(address vault) external view returns (Report memory);
+    /// @notice What waits in a queued vault's queue and at its venue.
+    function waiting(address vault) external view returns (Waiting memory);
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
-import {IDelayedAdapter} from "interfaces/IDelayedAdapter.sol";
 import {ILeveragedVault} from "interfaces/ILeveragedVault.sol";
 import {IRequestQueue} from "interfaces/IRequestQueue.sol";
 
@@ -9,20 +8,6 @@ import {IRequestQueue} from "interfaces/IRequestQueue.sol";
 /// @notice `commit` sends one order for the requests that wait in the queue and for a rebalance that is due; the venue fills
 /// it; `settle` books everybody at the fill. Both are anyone's, for a tip in shares. Users' doors are the queue's.
 interface IQueuedVault is ILeveragedVault {
-    /// @notice What a keeper needs to know beside the snapshot.
-    /// @param order The order at the venue.
-    /// @param assets Deposits that wait for the next commit.
-    /// @param shares Redemptions that wait for the next commit.
-    /// @param openedAt When the first of them was made; 0 when there are none.
-    /// @param cashShort Assets of payouts and refunds that the venue has not released yet.
-    struct Waiting {
-        IDelayedAdapter.Order order;
-        uint256 assets;
-        uint256 shares;
-        uint256 openedAt;
-        uint256 cashShort;
-    }
-
     event Committed(
         address indexed caller, Trigger indexed trigger, uint256 assets, uint256 shares, int256 sizeDelta, uint256 price
     );
@@ -35,14 +20,14 @@ interface IQueuedVault is ILeveragedVault {
 
     error WrongAsset(address asset, address expected);
     error OrderPending(uint256 since);
+    error RetryTooEarly(uint256 from);
+    error CashInTransit(uint256 cashShort);
     error BatchTooSmall(uint256 notional, uint256 min);
     error PriceBeyondLimit(uint256 price, uint256 worst);
 
     /// @notice Where users request and claim.
     function queue() external view returns (IRequestQueue);
-    /// @notice What waits and what is in flight.
-    function waiting() external view returns (Waiting memory);
-    /// @notice Assets of payouts and refunds that the venue has not released yet.
+    /// @notice Assets of payouts that the venue has not released yet.
     function cashShort() external view returns (uint256);
     /// @notice How many assets may be requested while `assets` wait: today, and before equity at the last booking meets its
     /// cap; and the least. Reverts with the reason when none may.

@@ -83,18 +83,23 @@ interface IRequestQueue is IERC7575, IERC7540Operator, IERC7540Deposit, IERC7540
     function bind(ILeveragedToken token) external;
     /// @notice The batches chosen are in flight, and `margin` of the collateral goes to `receiver` with their order.
     function commit(bool deposits, bool redemptions, uint256 margin, address receiver) external;
-    /// @notice What is in flight ends: deposits with `shares`, which the vault mints here, redemptions with `assets`.
+    /// @notice What is in flight ends.
+    /// @param deposits Whether deposits do; redemptions do whenever they are in flight.
+    /// @param shares What the deposits get; the vault mints it here.
+    /// @param assets What the redemptions get.
     /// @param unfilled WAD fraction of both that the venue did not fill and that is returned.
     /// @param room How many assets may be requested from now on, unless the vault says otherwise when it is asked.
     /// @param least The least that may be.
-    function settle(uint256 shares, uint256 assets, uint256 unfilled, uint256 room, uint256 least) external;
-    /// @notice The order has failed: requests are refunded or carried on, as their owners chose.
-    /// @param lost Assets of the deposits that went down with the position; then all of them are refunded.
-    /// @param isGone Whether the position is gone.
-    function fail(uint256 lost, bool isGone) external;
-    /// @notice Nothing of these assets will ever come, because the venue took everything: whoever they were promised to last
-    /// goes without.
-    function writeOff(uint256 assets) external;
+    function settle(bool deposits, uint256 shares, uint256 assets, uint256 unfilled, uint256 room, uint256 least)
+        external;
+    /// @notice The order has failed: deposits, or redemptions, are refunded or carried on, as their owners chose. Deposits
+    /// stay in flight until their collateral is back.
+    function fail(bool deposits) external;
+    /// @notice The order has failed, and these assets of the deposits are lost with the position: the rest is refunded.
+    function refund(uint256 lost) external;
+    /// @notice The venue took everything, and these assets will never come: the redemptions that were settled last go
+    /// without. Returns how much that was.
+    function writeOff(uint256 assets) external returns (uint256);
     /// @notice The vault is ruined: no more deposits.
     function close() external;
     /// @notice Collateral that lies here goes to `receiver`: fees.

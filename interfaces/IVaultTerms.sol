@@ -108,6 +108,12 @@ interface IVaultTerms {
         external
         view
         returns (uint256 mintFee, uint256 burnFee, uint256 managementIntegral, address treasury_);
+    /// @notice What every request needs: how many assets may still come in today and before the total cap, and the least that
+    /// may, when `minted` came in today and the vault holds `held`. `scale` is WAD per base unit of the asset.
+    function room(uint256 minted, uint256 held, uint256 scale)
+        external
+        view
+        returns (uint256 today, uint256 beforeCap, uint256 least, uint256 pausedUntil_);
     /// @notice What every rebalance needs (E-5, E-6).
     /// @param last The last rebalance.
     /// @param target The vault's target.
@@ -122,10 +128,7 @@ interface IVaultTerms {
         address caller
     ) external view returns (Ruling memory);
     /// @notice What every entry needs.
-    function limits()
-        external
-        view
-        returns (uint256 bandMax, uint256 minNotional, uint256 dailyCap, uint256 totalCap, uint256 pausedUntil_);
+    function limits() external view returns (uint256 bandMax, uint256 dailyCap, uint256 totalCap, uint256 pausedUntil_);
 
     /// @notice Stop mints and leverage-increasing trades for `duration`. Guardian role; once until rearmed (E-7).
     function pause(uint256 duration) external;

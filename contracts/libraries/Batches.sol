@@ -56,7 +56,8 @@ library Batches {
 
     /// @param room Most that the tail may hold, as far as it is known.
     /// @param least Smallest request.
-    /// @param refundable Part of a batch that leaves it when an order fails.
+    /// @param refundable Part of a batch that leaves it when an order fails; of one that was filled in part, what is left to
+    /// be returned.
     /// @param returned Refunds whose place was needed for a new request.
     /// @param unfilled WAD fraction of a batch that is returned because the venue did not fill it.
     struct Side {
@@ -89,7 +90,8 @@ library Batches {
 
     /// @notice Whether the tail takes `amount` by what is known.
     function takes(Side storage q, uint256 amount) internal view returns (bool) {
-        return amount >= q.least && q.batches[q.tail].amount + amount <= q.room;
+        uint256 waiting = q.batches[q.tail].amount;
+        return amount >= q.least && waiting <= q.room && amount <= q.room - waiting;
     }
 
     /// @notice Add to the controller's request in the batch that collects. The latest choice holds for all of it, if the
@@ -129,15 +131,15 @@ library Batches {
             return amount;
         }
         require(r.batch == id && r.amount > 0, IRequestQueue.NoRequest(id, controller));
-        require(!(q.isInFlight && id == q.head), IRequestQueue.RequestInFlight(id));
         Batch storage b = q.batches[id];
         if (_isRefunded(b, r)) {
             amount = _drawRefund(b, r);
         } else if (b.end == End.PARTLY && r.part == Part.WHOLE) {
-            amount = _unfilledOf(q, b, r);
+            amount = _takeUnfilled(q, b, r);
             q.requests[controller][id & 1] = Request(r.amount - uint128(amount), r.batch, r.isRefunded, Part.FILLED);
             return amount;
         } else {
+            require(!(q.isInFlight && id == q.head), IRequestQueue.RequestInFlight(id));
             require(b.end == End.NONE, IRequestQueue.RequestSettled(id));
             amount = r.amount;
             b.amount -= uint104(amount);
@@ -182,8 +184,11 @@ library Batches {
     /// @notice The batch in flight ends with `result` for all of it but the WAD fraction `unfilled`.
     function settle(Side storage q, uint256 result, uint256 unfilled) internal {
         if (unfilled == 0) return _end(q, End.SETTLED, result);
+        uint256 whole = q.batches[q.head].amount;
+        uint256 part = filled(whole, unfilled);
         q.unfilled[q.head] = unfilled;
-        q.batches[q.head].amount = uint104(filled(q.batches[q.head].amount, unfilled));
+        q.refundable[q.head] = whole - part;
+        q.batches[q.head].amount = uint104(part);
         _end(q, End.PARTLY, result);
     }
 
@@ -240,7 +245,8 @@ library Batches {
     function pending(Side storage q, uint256 id, address controller, bool isLastHeld) internal view returns (uint256) {
         Request memory r = q.requests[controller][id & 1];
         Batch storage b = q.batches[id];
-        return r.batch != id || _isEnded(q, b, id, isLastHeld) || _isRefunded(b, r) ? 0 : r.amount;
+        if (r.batch != id || _isEnded(q, b, id, isLastHeld) || _isRefunded(b, r)) return 0;
+        return r.amount - _unfilledOf(q, b, r);
     }
 
     /// @notice What a controller can claim of the batch `id`, or of everything when `id` is 0.
@@ -298,7 +304,7 @@ library Batches {
             if (r.amount == 0) continue;
             Batch storage b = q.batches[r.batch];
             if (!_isClaimable(q, b, r, isLastHeld)) continue;
-            uint256 back = _unfilledOf(q, b, r);
+            uint256 back = _takeUnfilled(q, b, r);
             uint256 amount = r.amount - back;
             c.amount += uint128(amount);
             c.result += uint128(_draw(b, amount));
@@ -319,7 +325,7 @@ library Batches {
             q.returned[controller] += _drawRefund(b, r);
             return;
         }
-        uint256 back = _unfilledOf(q, b, r);
+        uint256 back = _takeUnfilled(q, b, r);
         if (back > 0) q.returned[controller] += back;
         Claim storage c = q.claims[controller];
         c.amount += uint128(r.amount - back);
@@ -329,7 +335,7 @@ library Batches {
     /// @dev Take a request's part out of its batch: what rounds down stays for the others, and the last gets all that is left.
     function _draw(Batch storage b, uint256 amount) private returns (uint256 result) {
         result = _resultOf(b, amount);
-        b.amount = uint104(Math.saturatingSub(b.amount, amount));
+        b.amount -= uint104(amount);
         b.result -= uint104(result);
     }
 
@@ -338,12 +344,18 @@ library Batches {
     }
 
     function _resultOf(Batch storage b, uint256 amount) private view returns (uint256) {
-        // Parts of a batch that was filled in part are rounded up, so that the last may be a few wei more than there are.
-        return amount >= b.amount ? b.result : amount * b.result / b.amount;
+        return amount == b.amount ? b.result : amount * b.result / b.amount;
     }
 
+    /// @dev What of a request is returned because it was not filled: rounded up, until all that is returned is gone.
     function _unfilledOf(Side storage q, Batch storage b, Request memory r) private view returns (uint256) {
-        return b.end == End.PARTLY && r.part == Part.WHOLE ? r.amount * q.unfilled[r.batch] / WAD : 0;
+        if (b.end != End.PARTLY || r.part != Part.WHOLE) return 0;
+        return Math.min(Math.ceilDiv(r.amount * q.unfilled[r.batch], WAD), q.refundable[r.batch]);
+    }
+
+    function _takeUnfilled(Side storage q, Batch storage b, Request memory r) private returns (uint256 back) {
+        back = _unfilledOf(q, b, r);
+        if (back > 0) q.refundable[r.batch] -= back;
     }
 
     function _isClaimable(Side storage q, Batch storage b, Request memory r, bool isLastHeld)

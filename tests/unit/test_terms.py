@@ -62,7 +62,7 @@ def test_read__new_terms__are_those_given(long, treasury, keeper, guardian):
     assert terms.treasury() == treasury
     assert (terms.pausedUntil(), terms.isPauseArmed()) == (0, True)
     assert (terms.isKeeper(keeper), terms.isKeeper(guardian)) == (True, False)
-    assert terms.limits() == (terms.policy().bandMax, terms.policy().minNotional, caps(6).daily, caps(6).total, 0)
+    assert terms.limits() == (terms.policy().bandMax, caps(6).daily, caps(6).total, 0)
     assert terms.rates() == (FEES.mint, FEES.burn, 0, treasury)
 
 
