@@ -202,10 +202,11 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
             _size(plan, s, wanted, plan.brought);
             // Without a position there is nothing to trade. The venue rounds what is worth next to nothing: no limit holds.
             if (_notional(plan.order, s.price) < DUST) break;
-            IPerpAdapter.Fill memory fill = adapter.quote(plan.order);
-            require(fill.size != 0, NothingFilled(plan.order));
             // Without an index price who leaves has the venue's for a measure.
-            plan.worst = LeverageMath.worstPrice(isGood ? s.price : adapter.price(), plan.order, _limit(r, plan));
+            uint256 index = isGood ? s.price : adapter.price();
+            IPerpAdapter.Fill memory fill = _venue().quoteAt(plan.order, index);
+            require(fill.size != 0, NothingFilled(plan.order));
+            plan.worst = LeverageMath.worstPrice(index, plan.order, _limit(r, plan));
             uint256 quoted = uint256((fill.cash + int256(fill.fee)).abs()) * WAD / uint256(fill.size.abs());
             bool isBuy = plan.order > 0;
             if (isBuy ? quoted <= plan.worst : quoted >= plan.worst) {

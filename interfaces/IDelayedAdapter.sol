@@ -53,6 +53,9 @@ interface IDelayedAdapter is IPerpAdapter {
     /// @notice The order that is not settled yet.
     function order() external view returns (Order memory);
 
+    /// @notice What an order of `sizeDelta`, not through zero, would fill at an index price: `quote` at a price of one's own.
+    function quoteAt(int256 sizeDelta, uint256 indexPrice) external view returns (Fill memory);
+
     /// @notice Put `assets` that the vault has just sent here into the account as margin and send an order. Only the vault,
     /// while there is no order.
     /// @dev Value pays what the venue charges for the order; what is left, now or later, goes back to `payer`.

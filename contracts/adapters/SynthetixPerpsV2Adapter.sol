@@ -107,13 +107,18 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
     /// @dev Without the deposit, which comes back when the order is executed here, and without the dynamic fee, which the
     /// venue leaves off: it would be dear to ask for.
     function quote(int256 sizeDelta) external view returns (Fill memory) {
+        return quoteAt(sizeDelta, price());
+    }
+
+    /// @inheritdoc IDelayedAdapter
+    function quoteAt(int256 sizeDelta, uint256 indexPrice) public view returns (Fill memory) {
         ISynthetixState state = _state();
         int256 size = state.positions(address(this)).size;
         int256 change = _cut(size, sizeDelta);
         if (change == 0) return Fill(0, 0, 0);
         require(change.abs() <= type(uint120).max, QuoteTooLarge(sizeDelta));
         int256 skew = state.marketSkew();
-        int256 fillPrice = _fillPrice(price().toInt256(), skew, change);
+        int256 fillPrice = _fillPrice(indexPrice.toInt256(), skew, change);
         require(fillPrice >= 0, QuoteTooLarge(sizeDelta));
         int256 fee = _fee(fillPrice, skew, change);
         return Fill(change, _proceeds(fillPrice, size, change) - fee, uint256(fee));

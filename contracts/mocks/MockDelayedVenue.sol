@@ -99,6 +99,11 @@ contract MockDelayedVenue is IDelayedAdapter {
         return _fillAt(_fillable(sizeDelta), price());
     }
 
+    /// @inheritdoc IDelayedAdapter
+    function quoteAt(int256 sizeDelta, uint256 indexPrice) external view returns (Fill memory) {
+        return _fillAt(_fillable(sizeDelta), indexPrice);
+    }
+
     /* THE VAULT'S DOORS */
 
     /// @inheritdoc IPerpAdapter
