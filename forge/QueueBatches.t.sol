@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
+import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
 import {Batches} from "contracts/libraries/Batches.sol";
 import {WAD} from "contracts/libraries/LeverageMath.sol";
 import {anyMagnitude, bound, vm} from "./Vm.sol";
@@ -92,7 +93,7 @@ contract QueueBatchesTest {
     }
 
     /// @dev `isGone` when it was taken back whole, `hasLeft` when it left its batch at a failure, `isCut` when the part that
-    /// was not filled was taken back.
+    /// was not filled was taken back; `cut` is that part once it `isFixed`.
     struct Entry {
         uint256 batch;
         uint256 amount;
@@ -100,6 +101,8 @@ contract QueueBatchesTest {
         bool isGone;
         bool hasLeft;
         bool isCut;
+        bool isFixed;
+        uint256 cut;
     }
 
     struct Book {
@@ -108,6 +111,8 @@ contract QueueBatchesTest {
         uint256 amount;
         uint256 result;
         uint256 unfilled;
+        /// @dev What was not filled and is not fixed to be anybody's yet.
+        uint256 back;
     }
 
     uint256 private constant PATIENCE = 1 hours;
@@ -174,7 +179,7 @@ contract QueueBatchesTest {
         _joined += amount;
         uint256 last = mine.length;
         if (last == 0 || mine[last - 1].batch != _tail) {
-            mine.push(Entry(_tail, amount, isRefunded, false, false, false));
+            mine.push(Entry(_tail, amount, isRefunded, false, false, false, false, 0));
             return;
         }
         Entry storage e = mine[last - 1];
@@ -188,7 +193,11 @@ contract QueueBatchesTest {
         Entry[] storage mine = _entries[actor];
         for (uint256 i = 0; i < mine.length; ++i) {
             Entry storage e = mine[i];
-            if (e.batch == _tail || (_tail - e.batch) % 2 != 0 || _back(e) == 0) continue;
+            if (e.batch == _tail || (_tail - e.batch) % 2 != 0) continue;
+            if (_back(e) == 0) {
+                _fix(e);
+                continue;
+            }
             uint256 back = _side.refundableOf(e.batch, actor);
             _kept[actor] += back;
             _takeBack(e, back);
@@ -240,6 +249,7 @@ contract QueueBatchesTest {
 
         uint256 got = _side.take(actor, amount, _isHeld);
 
+        _fixAll(actor);
         vm.assertEq(got, amount * result / most, "its part of the result, down");
         _count(actor, amount, got);
     }
@@ -252,6 +262,7 @@ contract QueueBatchesTest {
 
         uint256 amount = _side.takeResult(actor, wanted, _isHeld);
 
+        _fixAll(actor);
         vm.assertTrue(amount <= most && amount * result >= wanted * most, "uses up enough");
         vm.assertTrue(amount == 0 || (amount - 1) * result < wanted * most, "and no more");
         _count(actor, amount, wanted);
@@ -288,6 +299,7 @@ contract QueueBatchesTest {
         _side.settle(result, unfilled);
 
         (book.state, book.result, book.unfilled) = (State.SETTLED, result, unfilled);
+        book.back = book.amount * unfilled / WAD;
         (_ended, _head) = (_head, 0);
         _isHeld = value >> 4 & 3 == 0;
     }
@@ -331,8 +343,32 @@ contract QueueBatchesTest {
         } else {
             vm.assertEq(amount, _back(e), "what was not filled, or all of what left");
         }
-        if (book.state == State.SETTLED && !e.hasLeft) e.isCut = true;
-        else e.isGone = true;
+        if (book.state == State.SETTLED && !e.hasLeft) {
+            _fix(e);
+            e.isCut = true;
+        } else {
+            e.isGone = true;
+        }
+    }
+
+    /// @dev Whoever comes first gives up a wei more for being cut, until nothing is left to be returned.
+    function _cut(Entry storage e) private view returns (uint256) {
+        Book storage book = _books[e.batch];
+        return e.isFixed ? e.cut : Math.min(Math.ceilDiv(e.amount * book.unfilled, WAD), book.back);
+    }
+
+    function _fix(Entry storage e) private {
+        if (_books[e.batch].state != State.SETTLED || e.isGone || e.hasLeft || e.isFixed) return;
+        (e.cut, e.isFixed) = (_cut(e), true);
+        _books[e.batch].back -= e.cut;
+    }
+
+    /// @dev A claim takes all that can be claimed out of its batches.
+    function _fixAll(address actor) private {
+        Entry[] storage mine = _entries[actor];
+        for (uint256 i = 0; i < mine.length; ++i) {
+            if (!_isHeld || mine[i].batch != _ended) _fix(mine[i]);
+        }
     }
 
     function _open() private {
@@ -362,13 +398,13 @@ contract QueueBatchesTest {
         if (e.isGone) return 0;
         if (e.hasLeft) return e.amount;
         if (book.state == State.REFUNDED) return e.amount;
-        return book.state == State.SETTLED && !e.isCut ? e.amount * book.unfilled / WAD : 0;
+        return book.state == State.SETTLED && !e.isCut ? _cut(e) : 0;
     }
 
     function _settled(Entry storage e) private view returns (uint256) {
         Book storage book = _books[e.batch];
         if (book.state != State.SETTLED || e.isGone || e.hasLeft) return 0;
-        return e.amount - e.amount * book.unfilled / WAD;
+        return e.amount - _cut(e);
     }
 
     function _claimable(address actor) private view returns (uint256 amount) {
@@ -408,7 +444,7 @@ contract QueueBatchesTest {
                 bool isPending = !e.hasLeft
                     && (book.state < State.SETTLED || (_isHeld && e.batch == _ended && book.state == State.SETTLED));
                 uint256 pending = _side.pending(e.batch, _actors[i], _isHeld);
-                uint256 cut = book.state == State.SETTLED ? e.amount * book.unfilled / WAD : 0;
+                uint256 cut = book.state == State.SETTLED ? _cut(e) : 0;
                 vm.assertEq(pending, isPending ? e.amount - cut : 0, "what is pending");
             }
         }
@@ -425,7 +461,7 @@ contract QueueBatchesTest {
         _isHeld = false;
         if (_isInFlight()) _settle(WAD << 16 | 1);
         _isHeld = false;
-        (uint256 settled, uint256 dust, uint256 results) = _totals();
+        (uint256 settled, uint256 results) = _totals();
         for (uint256 i = 0; i < _actors.length; ++i) {
             address actor = _actors[i];
             (uint256 low, uint256 high) = _bounds(actor);
@@ -438,26 +474,17 @@ contract QueueBatchesTest {
             vm.assertTrue(_got[actor] >= low && _got[actor] <= high, "everybody has his part of every batch");
         }
         vm.assertEq(_gotAll, results, "all results were claimed, to the wei");
-        vm.assertEq(_returned + settled + dust, _joined, "all amounts ended, to the wei");
+        vm.assertEq(_returned + settled, _joined, "all amounts ended, to the wei");
     }
 
-    /// @dev Amounts that were settled, or went down; what was returned to nobody; and all results.
-    function _totals() private view returns (uint256 settled, uint256 dust, uint256 results) {
+    /// @dev Amounts that were settled, or went down; and all results.
+    function _totals() private view returns (uint256 settled, uint256 results) {
         for (uint256 id = 1; id < _books.length; ++id) {
             Book storage book = _books[id];
             if (book.state == State.REFUNDED) settled += book.amount - book.result;
             if (book.state != State.SETTLED) continue;
-            uint256 unfilled = book.amount * book.unfilled / WAD;
-            settled += book.amount - unfilled;
+            settled += book.amount - book.amount * book.unfilled / WAD;
             results += book.result;
-            for (uint256 i = 0; i < _actors.length; ++i) {
-                Entry[] storage theirs = _entries[_actors[i]];
-                for (uint256 j = 0; j < theirs.length; ++j) {
-                    Entry storage e = theirs[j];
-                    if (e.batch == id && !e.isGone && !e.hasLeft) unfilled -= e.amount * book.unfilled / WAD;
-                }
-            }
-            dust += unfilled;
         }
     }
 
