@@ -102,6 +102,8 @@ def test_mint__min_out__is_what_the_vault_enforces(shell):
         (("burn", "ETH3L", "99999999"), r"holds 9,9\d\d\.\d+ ETH3L, not 99,999,999"),
         (("burn", "ETH3L", "0"), "0 ETH3L: the amount must be above zero"),
         (("burn", "ETH3L", "1", "--deadline", "-60"), "DeadlinePassed"),
+        (("claim", "ETH3L"), "ETH3L is minted and burned at once: there is nothing to claim"),
+        (("cancel", "ETH3L"), "ETH3L is minted and burned at once: there is nothing to cancel"),
     ],
 )
 def test_token__bad_input__is_one_line(shell, args, said):
@@ -113,6 +115,13 @@ def test_token__no_account__says_how_to_name_one(shell):
     refused(
         shell.token("mint", "ETH3L", "1", account="nobody"), "Account with alias 'nobody' not found", code=2
     )
+
+
+def test_token__status_where_fills_are_instant__has_no_requests(shell):
+    result = shell.token("status", "ETH3L")
+
+    assert result.exit_code == 0
+    assert "requests  none: ETH3L is minted and burned at once" in result.output
 
 
 def test_token__nothing_held__says_so(shell):
@@ -312,7 +321,7 @@ def test_help__every_command__works_without_a_chain():
     listed = subprocess.run([APE, "run", "--help"], capture_output=True, text=True, timeout=120)
 
     assert {"deploy", "keeper", "token", "devnet"} <= set(re.findall(r"^  (\w+)", listed.stdout, re.M))
-    for command in (["deploy"], ["keeper"], ["token", "mint"], ["devnet"]):
+    for command in (["deploy"], ["keeper"], ["token", "mint"], ["token", "status"], ["devnet"]):
         result = subprocess.run([APE, "run", *command, "--help"], capture_output=True, text=True, timeout=120)
         assert result.returncode == 0 and "Usage:" in result.stdout, result.stderr
 
@@ -346,6 +355,41 @@ def test_devnet__runs_until_interrupted__and_serves_the_commands(tmp_path):
 
     assert process.returncode == 130
     assert (tmp_path / "chain.json").stat().st_size > 100_000
+
+
+@pytest.mark.slow
+def test_devnet__synthetix__serves_prices_a_keeper_and_a_wallet(tmp_path):
+    """Three processes: the chain with its price service, a keeper, and a holder who waits for it."""
+    folder = ["--deployments", str(tmp_path)]
+    environment = {**os.environ, "PYTHONUNBUFFERED": "1"}
+
+    def start(*args):
+        return subprocess.Popen(
+            [APE, "run", *args, *folder], stdout=subprocess.PIPE, text=True, env=environment
+        )
+
+    processes = [start("devnet", "--venue", "synthetix", "--port", "0")]
+    try:
+        output, deadline = "", time.monotonic() + 120
+        while "keeper status" not in output and time.monotonic() < deadline:
+            output += processes[0].stdout.readline()
+        where = ["--network", re.search(r"http://127\.0\.0\.1:\d+", output)[0]]
+        assert "have 1,000,000 sUSD" in output
+        processes.append(start("keeper", "run", "--every", "2", "--account", "TEST::1", *where))
+        processes.append(start("token", "mint", "BTC3S", "500", "--account", "TEST::9", *where))
+
+        minted, _ = processes[-1].communicate(timeout=120)
+
+        assert processes[-1].returncode == 0, minted
+        assert re.search(r"^deposit 1 requested, for about 499\.5 BTC3S at the present price", minted, re.M)
+        assert re.search(r"^500 sUSD → 49\d\.\d+ BTC3S$", minted, re.M)
+    finally:
+        for process in reversed(processes):
+            process.send_signal(signal.SIGINT)
+            process.wait(30)
+
+    kept = [json.loads(line)["event"] for line in processes[1].stdout if line.startswith("{")]
+    assert [event for event in kept if event in ("commit", "settle")] == ["commit", "settle"]
 
 
 @pytest.mark.slow
