@@ -28,8 +28,8 @@ from leverage.errors import LeverageError, RevertError
 from leverage.types import WAD, Action, Kind, Report, Stage, Trigger, Waiting
 
 DONE, FAILED, MISCONFIGURED, LOCKED = 0, 1, 2, 3
-# Reverts that mean: somebody was faster, an order has just failed, or the trade shrank below the minimum once its
-# own cost was counted.
+# Reverts that mean: somebody was faster, an order has just failed, or the trade shrank below the minimum once
+# its own cost was counted.
 OVERTAKEN = {"NothingDue", "TradeTooSmall", "BatchTooSmall", "RetryTooEarly", "VaultRuined"}
 # The same of an order: it is another's, has ended, or can be neither filled nor cancelled in this second.
 ORDER_OVERTAKEN = {"OrderPending", "NoOrder", "OrderWaiting"}

@@ -96,6 +96,12 @@ def size_net_of_cost(size_delta: int, price: int, leverage_: int, cost: int) -> 
     return div(size_delta * traded, corrected)
 
 
+def capped(size_delta: int, price: int, most: int) -> int:
+    """`size_delta` cut to a notional of `most`."""
+    traded = abs(notional(size_delta, price))
+    return size_delta if traded <= most else div(size_delta * most, traded)
+
+
 def excess(size: int, price: int, leverage_: int, net: int) -> int:
     """Notional that `size` has beyond what `net` of collateral carries at `leverage_`."""
     return notional(size, price) - div(leverage_ * net, WAD)

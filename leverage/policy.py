@@ -102,8 +102,7 @@ def slippage(policy: Policy, leverage: int) -> int:
 
 def chunk(policy: Policy, size_delta: int, price: int) -> int:
     """A trade cut to the largest allowed per call."""
-    traded = abs(lm.notional(size_delta, price))
-    return size_delta if traded <= policy.max_notional else lm.div(size_delta * policy.max_notional, traded)
+    return lm.capped(size_delta, price, policy.max_notional)
 
 
 def decide(

@@ -68,6 +68,10 @@ contract LeverageMathHarness {
         return LeverageMath.sizeNetOfCost(sizeDelta, price, leverage_, cost);
     }
 
+    function capped(int256 sizeDelta, uint256 price, uint256 most) external pure returns (int256) {
+        return LeverageMath.capped(sizeDelta, price, most);
+    }
+
     function excess(int256 size, uint256 price, int256 leverage_, int256 net) external pure returns (int256) {
         return LeverageMath.excess(size, price, leverage_, net);
     }

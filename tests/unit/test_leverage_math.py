@@ -39,6 +39,7 @@ ARGUMENTS = {
     "sizeToLeverage": (LEVERAGE, MONEY, SIZE, PRICE),
     "costOf": (SIZE, MONEY, PRICE),
     "sizeNetOfCost": (SIZE, PRICE, LEVERAGE, MONEY),
+    "capped": (SIZE, PRICE, AMOUNT),
     "excess": (SIZE, PRICE, LEVERAGE, MONEY),
     "secant": (SIZE, MONEY, SIZE, MONEY),
     "carrying": (SIZE, PRICE, LEVERAGE),
