@@ -10,6 +10,8 @@ LEVERAGE = 0.001
 PROFIT_BP = 0.0
 HOLDERS_BP = -0.01
 TOKENS = 1000
+# A user's request and claim, everything per user of ten, and a whole rebalance, on Synthetix. TLX: 2.66, 3.61 and 3.00 M.
+QUEUED_GAS = {"request_claim": 250_000, "per_user_10": 500_000, "rebalance": 2_300_000}
 CALL_GAS = 50_000_000
 DUST = 10**12  # WAD: a millionth of a unit of collateral.
 
@@ -36,6 +38,11 @@ def rows(figures: Mapping[str, Any]) -> list[Row]:
 
 
 def _gas(measured: Mapping[str, Any]) -> Iterator[Row]:
+    if "request_claim" in measured["gas"]:
+        for key, limit in QUEUED_GAS.items():
+            value = measured["gas"][key]
+            yield Row(f"gas.{key}", f"{value:,}", f"≤ {limit:,}", value <= limit)
+        return
     for action, limit in GAS_RATIO.items():
         row = measured["gas"][action]
         text = f"{row['ratio']:.3f}  ({row['ours']:,} / {row['lean']:,})"
@@ -70,6 +77,16 @@ def _holders(measured: Mapping[str, Any]) -> Iterator[Row]:
     yield Row("stale_oracle_holders_bp", f"{value:+.9f}", f"≥ {HOLDERS_BP}", value >= HOLDERS_BP)
 
 
+def _exit(measured: Mapping[str, Any]) -> Iterator[Row]:
+    value = measured["max_exit"]
+    yield Row("max_exit", f"{value:.0%}", "= 100%", value == 1)
+
+
+def _blocked(measured: Mapping[str, Any]) -> Iterator[Row]:
+    value = measured["blocked_s"]
+    yield Row("blocked_s", f"{value}", "= 0", value == 0)
+
+
 def _lens(measured: Mapping[str, Any]) -> Iterator[Row]:
     lens = measured["lens"]
     text = f"{lens['tokens']:,} in {lens['calls']} calls, {lens['seconds']} s"
@@ -85,4 +102,6 @@ CHECKS = {
     "stale_oracle_bp": _profit,
     "stale_oracle_holders_bp": _holders,
     "lens": _lens,
+    "max_exit": _exit,
+    "blocked_s": _blocked,
 }

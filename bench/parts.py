@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from bench import gas, lens, neutrality, stale_oracle
+from bench import gas, lens, neutrality, queued, queued_attack, stale_oracle
 
 Part = Callable[[Callable[[str], None]], dict[str, Any]]
 
@@ -12,4 +12,8 @@ PARTS: dict[str, Part] = {
     "gas": lambda report: {"gas": gas.run(report)},
     "neutrality": neutrality.run,
     "lens": lens.run,
+    "queued_stale_oracle": queued_attack.run,
+    "queued_gas": queued.gas,
+    "queued_neutrality": queued.neutrality,
+    "queued_blocked": queued.blocked,
 }

@@ -1,4 +1,4 @@
-"""Figures of the queued vault on Synthetix Perps V2, where TLX was measured: gas, what others feel, waiting."""
+"""The queued vault on Synthetix Perps V2, where TLX was measured: gas, what others feel, waiting."""
 
 from collections.abc import Callable, Sequence
 from typing import Any

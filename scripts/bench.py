@@ -23,7 +23,7 @@ def cli(only: tuple[str, ...]) -> None:
     if not console.is_terminal:
         console.width = WIDTH
     names, began = only or PARTS, time.monotonic()
-    columns = SpinnerColumn(), TextColumn("{task.fields[name]:<14}{task.description}"), TimeElapsedColumn()
+    columns = SpinnerColumn(), TextColumn("{task.fields[name]:<20}{task.description}"), TimeElapsedColumn()
     try:
         with Progress(*columns, console=console, transient=True) as progress:
             tasks = {name: progress.add_task("waiting", name=name, total=None) for name in names}

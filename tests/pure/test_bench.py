@@ -17,6 +17,14 @@ GOOD = {
         "stale_oracle_holders_bp": -0.01,
         "lens": {"tokens": 1000, "calls": 16, "seconds": 1.0, "gas_max": 50_000_000},
     },
+    "synthetix": {
+        "gas": {"request_claim": 250_000, "per_user_10": 500_000, "rebalance": 2_300_000},
+        "neutrality_bp": {"mint_1x": 0.01},
+        "leverage_after": {"burn_90": -0.001},
+        "stale_oracle_bp": 0.0,
+        "max_exit": 1.0,
+        "blocked_s": 0,
+    },
     "seconds": {"gas": 1.0},
 }
 
@@ -26,7 +34,7 @@ def failed(figures):
 
 
 def test_rows__figures_at_their_limits__are_ok():
-    assert len(rows(GOOD)) == 11
+    assert len(rows(GOOD)) == 19
     assert failed(GOOD) == []
 
 
@@ -52,6 +60,26 @@ def test_rows__a_figure_beyond_its_limit__is_told(path, value, name):
     place[path[-1]] = value
 
     assert failed(figures) == [f"perp_v2.{name}"]
+
+
+@pytest.mark.parametrize(
+    "path, value, name",
+    [
+        (("gas", "request_claim"), 250_001, "gas.request_claim"),
+        (("gas", "per_user_10"), 500_001, "gas.per_user_10"),
+        (("gas", "rebalance"), 2_300_001, "gas.rebalance"),
+        (("max_exit",), 0.999, "max_exit"),
+        (("blocked_s",), 1, "blocked_s"),
+    ],
+)
+def test_rows__a_queued_figure_beyond_its_limit__is_told(path, value, name):
+    figures = copy.deepcopy(GOOD)
+    place = figures["synthetix"]
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+
+    assert failed(figures) == [f"synthetix.{name}"]
 
 
 def test_rows__parts_not_measured__are_left_out():
