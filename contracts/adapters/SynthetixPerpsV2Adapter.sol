@@ -11,11 +11,11 @@ import {IPerpAdapter} from "interfaces/IPerpAdapter.sol";
 import {IPyth} from "interfaces/external/IPyth.sol";
 import {
     ISynthetixMarket,
+    ISynthetixPart,
     ISynthetixResolver,
     ISynthetixState,
     ISynthetixStore,
-    ISynthetixSynth,
-    ISynthetixViews
+    ISynthetixSynth
 } from "interfaces/external/ISynthetixPerpsV2.sol";
 
 /// @title One market of Synthetix Perps V2 for one vault. Fills some seconds later, at a price from Pyth.
@@ -65,7 +65,8 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
         market = market_;
         _marketKey = market_.marketKey();
         _feedRecord = keccak256(abi.encodePacked(bytes32("priceFeedId"), market_.baseAsset()));
-        ISynthetixResolver resolver = _views(market_).resolver();
+        (, address part) = market_.getRoute(market_.assetPrice.selector);
+        ISynthetixResolver resolver = ISynthetixPart(part).resolver();
         store = ISynthetixStore(resolver.requireAndGetAddress("FlexibleStorage", ""));
         asset = ISynthetixSynth(resolver.requireAndGetAddress("SynthsUSD", "")).proxy();
     }
@@ -76,17 +77,18 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
     /// @dev While nothing is held the venue's price is not needed, and may be invalid.
     function position() external view returns (Position memory) {
         Sent memory sent = _sent;
-        ISynthetixState state = _state();
+        ISynthetixState state = _state(market.assetPrice.selector);
         (Stage stage, ISynthetixState.Position memory held) = _look(state, sent);
         if (stage == Stage.FILLED) return _before(state, sent, held.size, _index(sent, held));
-        return stage == Stage.WAITING ? _account(state, sent.deposit) : _account(state, 0);
+        if (stage == Stage.GONE) return _account(state, held, 0);
+        return _account(state, state.positions(address(this)), stage == Stage.WAITING ? sent.deposit : 0);
     }
 
     /// @inheritdoc IDelayedAdapter
     function order() external view returns (Order memory o) {
         Sent memory sent = _sent;
         if (sent.sizeDelta == 0) return o;
-        (o.stage,) = _look(_state(), sent);
+        (o.stage,) = _look(_state(market.assetPrice.selector), sent);
         o.sizeDelta = sent.sizeDelta;
         (o.fillableFrom, o.cancellableFrom) = _times(sent);
     }
@@ -112,7 +114,7 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
 
     /// @inheritdoc IDelayedAdapter
     function quoteAt(int256 sizeDelta, uint256 indexPrice) public view returns (Fill memory) {
-        ISynthetixState state = _state();
+        ISynthetixState state = _state(market.assetPrice.selector);
         int256 size = state.positions(address(this)).size;
         int256 change = _cut(size, sizeDelta);
         if (change == 0) return Fill(0, 0, 0);
@@ -150,13 +152,16 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
         Sent memory sent = _sent;
         require(sent.sizeDelta != 0, NoOrder());
         _sent.sizeDelta = 0;
-        ISynthetixState state = _state();
+        ISynthetixState state = _state(market.executeOffchainDelayedOrder.selector);
         (Stage stage, ISynthetixState.Position memory held) = _look(state, sent);
-        bool isOurs = stage == Stage.WAITING;
         uint256 fee;
-        if (isOurs) (stage, fee) = _finish(sent, proof);
-        if (stage == Stage.GONE) outcome.before = _account(state, 0);
-        else outcome = _outcome(state, sent, isOurs ? state.positions(address(this)) : held, isOurs);
+        uint256 ourPrice;
+        if (stage == Stage.WAITING) {
+            (stage, fee, ourPrice) = _finish(sent, proof);
+            held = state.positions(address(this));
+        }
+        if (stage == Stage.GONE) outcome.before = _account(state, held, 0);
+        else outcome = _outcome(state, sent, held, ourPrice);
         emit Settled({size: outcome.fill.size, cash: outcome.fill.cash, fee: outcome.fill.fee, price: outcome.price});
         _refund(payer, msg.value - fee);
     }
@@ -178,7 +183,7 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
     /* ORDERS */
 
     function _submit(int256 sizeDelta, uint256 worstPrice) private returns (int256) {
-        ISynthetixState state = _state();
+        ISynthetixState state = _state(market.assetPrice.selector);
         ISynthetixState.Position memory held = state.positions(address(this));
         sizeDelta = _cut(held.size, sizeDelta);
         uint256 deposit = store.getUIntValue(SETTINGS, "perpsV2MinKeeperFee");
@@ -206,33 +211,41 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
     }
 
     /// @dev Cancels a waiting order that is old, and executes any other.
-    function _finish(Sent memory sent, bytes[] calldata proof) private returns (Stage, uint256 fee) {
+    function _finish(Sent memory sent, bytes[] calldata proof)
+        private
+        returns (Stage, uint256 fee, uint256 indexPrice)
+    {
         (uint256 fillableFrom, uint256 cancellableFrom) = _times(sent);
         if (block.timestamp >= cancellableFrom) {
             _call(0, abi.encodeCall(market.cancelOffchainDelayedOrder, (address(this))));
-            return (Stage.GONE, 0);
+            return (Stage.GONE, 0, 0);
         }
         // There is a last second in which it can be neither executed nor cancelled.
         bool isFillable = block.timestamp >= fillableFrom && block.timestamp + 1 < cancellableFrom;
         require(isFillable && proof.length > 0, OrderWaiting(block.timestamp, fillableFrom, cancellableFrom));
-        fee = _pyth().getUpdateFee(proof);
+        IPyth pyth = IPyth(store.getAddressValue(EXCHANGE_RATE, "offchainOracle"));
+        fee = pyth.getUpdateFee(proof);
         require(msg.value >= fee, WrongFee(msg.value, fee));
         _call(fee, abi.encodeCall(market.executeOffchainDelayedOrder, (address(this), proof)));
-        return (Stage.FILLED, fee);
+        // The latest that Pyth was told is what the venue has just used, even if that was not told by this proof.
+        IPyth.Price memory p = pyth.getPriceUnsafe(store.getBytes32Value(EXCHANGE_RATE, _feedRecord));
+        indexPrice = int256(p.price).toUint256() * 10 ** (18 + int256(p.expo)).toUint256();
+        return (Stage.FILLED, fee, indexPrice);
     }
 
-    /// @dev What the order became when it was filled.
-    function _outcome(ISynthetixState state, Sent memory sent, ISynthetixState.Position memory held, bool isOurs)
+    /// @dev What the order became when it was filled: at `ourPrice`, or by somebody else when that is 0.
+    function _outcome(ISynthetixState state, Sent memory sent, ISynthetixState.Position memory held, uint256 ourPrice)
         private
         view
         returns (Outcome memory o)
     {
         int256 size = sent.sizeDelta;
+        bool isOurs = ourPrice != 0;
         bool isClosed = held.size == 0;
         uint256 index = isOurs && isClosed ? state.fundingSequenceLength() - 1 : _index(sent, held);
         o.before = _before(state, sent, held.size, index);
         int256 cash = int256(uint256(held.margin)) - o.before.cash;
-        if (isOurs) (o.price, o.reward) = (_latestPrice(), sent.deposit);
+        if (isOurs) (o.price, o.reward) = (ourPrice, sent.deposit);
         else o.price = _indexPrice(sent, held, cash + int256(uint256(sent.deposit)));
         int256 fillPrice = int256(uint256(held.lastPrice));
         if (isClosed) {
@@ -259,8 +272,8 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
             int256 fee = _fee(atReference, sent.skew, sent.sizeDelta);
             atReference = _proceeds(atReference, -int256(sent.sizeDelta), sent.sizeDelta) - fee;
         }
-        // Rounded to the nearest. Dust may have fetched less than nothing.
-        return uint256(((2 * REFERENCE * paid / atReference + 1) / 2).max(0));
+        // Dust may have fetched less than nothing.
+        return uint256((REFERENCE * paid / atReference).max(0));
     }
 
     /* THE ACCOUNT */
@@ -272,15 +285,19 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
         returns (Stage, ISynthetixState.Position memory held)
     {
         if (sent.sizeDelta == 0) return (Stage.NONE, held);
-        if (state.delayedOrders(address(this)).sizeDelta != 0) return (Stage.WAITING, held);
+        (, int128 waiting) = state.delayedOrders(address(this));
+        if (waiting != 0) return (Stage.WAITING, held);
         held = state.positions(address(this));
         bool isFilled = held.margin != 0 && held.lastFundingIndex != sent.fundingIndex;
         return (isFilled ? Stage.FILLED : Stage.GONE, held);
     }
 
     /// @dev The account as it is now, with what is in transit.
-    function _account(ISynthetixState state, uint256 transit) private view returns (Position memory) {
-        ISynthetixState.Position memory held = state.positions(address(this));
+    function _account(ISynthetixState state, ISynthetixState.Position memory held, uint256 transit)
+        private
+        view
+        returns (Position memory)
+    {
         int256 cash = _cash(held) + transit.toInt256();
         if (held.size != 0) {
             int256 funding = _nextEntry(state) - state.fundingSequence(held.lastFundingIndex);
@@ -344,12 +361,12 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
     }
 
     /// @dev One rate for what takes the skew further from zero, and another for what brings it back.
-    function _fee(int256 fillPrice, int256 skew, int256 sizeDelta) private view returns (int256) {
+    function _fee(int256 fillPrice, int256 skew, int256 sizeDelta) private view returns (int256 fee) {
         int256 value = int256((sizeDelta * fillPrice / ONE).abs());
         bool isAway = skew == 0 || (skew > 0) == (sizeDelta > 0);
         int256 away = isAway ? ONE : ((skew + sizeDelta) * ONE / sizeDelta).max(0);
-        int256 taken = value * away / ONE * _parameter("takerFeeOffchainDelayedOrder") / ONE;
-        return taken + value * (ONE - away) / ONE * _parameter("makerFeeOffchainDelayedOrder") / ONE;
+        if (away > 0) fee = value * away / ONE * _parameter("takerFeeOffchainDelayedOrder") / ONE;
+        if (away < ONE) fee += value * (ONE - away) / ONE * _parameter("makerFeeOffchainDelayedOrder") / ONE;
     }
 
     /// @dev What a trade brings before its fee.
@@ -359,23 +376,11 @@ contract SynthetixPerpsV2Adapter is IDelayedAdapter {
 
     /* INTERNALS */
 
-    /// @dev Read past the market's proxy and its views, which double the gas; it may move, so its way is always asked for.
-    function _state() private view returns (ISynthetixState) {
-        return _views(market).marketState();
-    }
-
-    function _views(ISynthetixMarket market_) private view returns (ISynthetixViews) {
-        return ISynthetixViews(market_.getRoute(ISynthetixState.positions.selector).implementation);
-    }
-
-    /// @dev Pyth's, which an execution has just used.
-    function _latestPrice() private view returns (uint256) {
-        IPyth.Price memory p = _pyth().getPriceUnsafe(store.getBytes32Value(EXCHANGE_RATE, _feedRecord));
-        return int256(p.price).toUint256() * 10 ** (18 + int256(p.expo)).toUint256();
-    }
-
-    function _pyth() private view returns (IPyth) {
-        return IPyth(store.getAddressValue(EXCHANGE_RATE, "offchainOracle"));
+    /// @dev To read past the market's proxy and its views takes half the gas. The state may move, so that whoever answers a
+    /// call is asked where it is: best, a call that will be made.
+    function _state(bytes4 selector) private view returns (ISynthetixState) {
+        (, address part) = market.getRoute(selector);
+        return ISynthetixPart(part).marketState();
     }
 
     /// @dev One of the market's parameters.

@@ -5,13 +5,6 @@ pragma solidity ^0.8.28;
 /// @dev Units: sizes, prices and sUSD 18 decimals; times in seconds. `invalid` says that the venue would not use its price.
 /// @notice A market: the proxy that its accounts know.
 interface ISynthetixMarket {
-    /// @param implementation The contract behind the proxy that answers.
-    struct Route {
-        bytes4 selector;
-        address implementation;
-        bool isView;
-    }
-
     /// @notice Burns sUSD of the caller for margin or, when negative, mints it from there.
     function transferMargin(int256 marginDelta) external;
 
@@ -32,11 +25,13 @@ interface ISynthetixMarket {
 
     function baseAsset() external view returns (bytes32);
 
-    function getRoute(bytes4 selector) external view returns (Route memory);
+    /// @return Again the selector.
+    /// @return implementation The contract behind the proxy that answers it.
+    function getRoute(bytes4 selector) external view returns (bytes4, address implementation);
 }
 
-/// @notice A market's views, behind its proxy.
-interface ISynthetixViews {
+/// @notice Any of the contracts behind a market's proxy.
+interface ISynthetixPart {
     function marketState() external view returns (ISynthetixState);
 
     function resolver() external view returns (ISynthetixResolver);
@@ -55,22 +50,10 @@ interface ISynthetixState {
         int128 size;
     }
 
-    /// @param sizeDelta 0 when there is no order.
-    struct DelayedOrder {
-        bool isOffchain;
-        int128 sizeDelta;
-        uint128 desiredFillPrice;
-        uint128 targetRoundId;
-        uint128 commitDeposit;
-        uint128 keeperDeposit;
-        uint256 executableAtTime;
-        uint256 intentionTime;
-        bytes32 trackingCode;
-    }
-
     function positions(address account) external view returns (Position memory);
 
-    function delayedOrders(address account) external view returns (DelayedOrder memory);
+    /// @notice `sizeDelta` is 0 when there is no order. The venue returns more than this.
+    function delayedOrders(address account) external view returns (bool isOffchain, int128 sizeDelta);
 
     /// @notice Longs less shorts.
     function marketSkew() external view returns (int128);

@@ -205,6 +205,16 @@ def test_settle__dust__is_told_and_blocks_nothing(rig, side, size, is_ours):
     assert rig.withdraw(rig.position().cash) > 9_990 * WAD
 
 
+@BOTH
+def test_settle__fee_of_nothing_and_rounding__is_never_below_nothing(rig, side):
+    rig.opened(side * 7_654_321_987_654_321_987, 10_000)
+    for step in range(1, 9):
+        rig.submit(-side * 10)
+        rig.move(PRICE - side * step * 1_234_567_891 * 10**10)
+
+        assert rig.finish().fill.fee in (0, 1)
+
+
 # Liquidation
 
 

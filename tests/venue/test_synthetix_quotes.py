@@ -67,6 +67,22 @@ def test_quote__skewed_market__equals_the_fill_to_the_wei(rig, side, skew, chang
 
 
 @BOTH
+@pytest.mark.parametrize("change", [5 * ETH + 3, -4 * ETH - 3, -10 * ETH], ids=["more", "less", "all"])
+def test_quote_at__price_of_ones_own__is_the_fill_at_that(rig, side, change):
+    rig.opened(side * 10 * ETH, 10_000)
+    price = 2_012_345_678_90 * 10**10
+    told = Fill(*rig.adapter.call("quoteAt", side * change, price))
+    rig.submit(side * change)
+
+    filled = rig.finish(price).fill
+
+    assert filled.size == told.size
+    assert abs(filled.cash - told.cash) <= rig.grain
+    assert abs(filled.fee - told.fee) <= rig.grain
+    assert Fill(*rig.adapter.call("quoteAt", ETH, rig.price())) == rig.quote(ETH)
+
+
+@BOTH
 def test_quote__absurd__reverts(rig, reverts, side):
     for size in (2**120, 2**200, 2**255 - 1):
         with reverts(rig.adapter, "QuoteTooLarge", side * size):
@@ -136,12 +152,11 @@ def test_deploy__no_market__reverts(rig, reverts):
 def test_position__venue_moves_its_state__follows(rig):
     """As after a migration, though to the state of another market, in which nothing is held."""
     rig.opened(ETH, 10_000)
-    proxy = Contract(rig.rpc, published("ProxyPerpsV2"), rig.market)
-    reads = next(f for f in rig.market.artifact.abi if f["name"] == "positions")
-    elsewhere = Contract(rig.rpc, published("ProxyPerpsV2"), rig.venue.markets["BTC"].market)
+    market = Contract(rig.rpc, published("ProxyPerpsV2"), rig.market)
+    other = Contract(rig.rpc, published("ProxyPerpsV2"), rig.venue.markets["BTC"].market)
 
-    _, views, is_view = elsewhere.call("getRoute", selector(reads))[0:3]
-    proxy.send("addRoute", selector(reads), views, is_view, sender=proxy.call("owner"))
+    route = selector(next(f for f in rig.market.artifact.abi if f["name"] == "assetPrice"))
+    market.send("addRoute", *other.call("getRoute", route), sender=market.call("owner"))
 
     assert rig.position() == (0, 0)
 
@@ -157,7 +172,7 @@ def test_max_leverage__venue_changes_it__follows(rig):
 
 @pytest.mark.parametrize(
     ("change", "submitting", "settling"),
-    [(ETH, 43_000, 68_000), (-ETH, 43_000, 68_000), (-15 * ETH, 43_000, 74_000)],
+    [(ETH, 43_000, 60_000), (-ETH, 43_000, 60_000), (-15 * ETH, 43_000, 66_000)],
 )
 def test_settle__gas__is_little_more_than_the_venues(rig, change, submitting, settling):
     """Against the account as its own trader and keeper."""

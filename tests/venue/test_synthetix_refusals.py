@@ -45,9 +45,10 @@ def test_position__price_invalid__reverts_and_never_reads_nothing(rig, reverts, 
     for view, args in (("position", ()), ("price", ()), ("quote", (ETH,))):
         with reverts(rig.adapter, "VenuePriceInvalid"):
             rig.adapter.call(view, *args)
-    for act in (lambda: rig.submit(ETH), lambda: rig.submit(0, WAD), lambda: rig.withdraw(WAD)):
-        with reverts(rig.adapter, "VenuePriceInvalid"):
-            act()
+    for act in (rig.submit, lambda amount: rig.submit(0, amount), rig.withdraw):
+        for amount in (ETH, 20_000 * WAD):
+            with reverts(rig.adapter, "VenuePriceInvalid"):
+                act(amount)
     rig.move(PRICE)
     rig.venue.freshen()
     assert rig.position() == before
