@@ -8,6 +8,7 @@ from typing import Any
 from unittest.mock import patch
 
 import pytest
+from eth_utils import keccak
 
 from leverage import leverage_math as lm
 from leverage.types import DAY, WAD, Caps, Fees, Policy
@@ -18,6 +19,8 @@ LINES = ("price", "funding", "venueFee", "slippage", "managementFee", "rounding"
 FEES = Fees(mint=WAD // 1_000, burn=WAD // 1_000, management_per_day=WAD // 10_000)
 NO_FEES = Fees(0, 0, 0)
 FOREVER = 2**256 - 1
+# Seconds for which batches wait after an order failed, and for which a batch is carried on.
+RETRY_DELAY, PATIENCE = 120, 3_600
 
 
 def wad(value: Any) -> int:
@@ -138,6 +141,8 @@ class QueuedMarket(Market):
     """The same where orders fill later. A proof is an index price, as the ideal venue takes it."""
 
     queue: Any
+    # Collateral that somebody sent to the queue without a request.
+    gifts: int = 0
 
     # What users do
 
@@ -238,6 +243,51 @@ class QueuedMarket(Market):
         """Collateral in the queue."""
         return self.asset.balanceOf(self.queue)
 
+    def idle(self) -> int:
+        """Collateral in the queue that is the holders': equity beyond the venue account."""
+        account, price = self.adapter.position(), self.oracle.price()
+        return (self.vault.equity() - lm.equity(account.cash, account.size, price)) // self.scale
+
+    def audit(self, people: Any) -> None:
+        """All that lies in the queue is somebody's: collateral and shares, to the last unit (I-1)."""
+        self.feed.set(max(self.feed.latestAnswer(), 1), sender=self.owner)
+        deposits, minted = self._owed(3, people)
+        redemptions, paid = self._owed(10, people)
+        assert self.held() == self.idle() + deposits + paid + self.vault.feesOwed() + self.gifts
+        assert self.token.balanceOf(self.queue) == redemptions + minted
+
+    def _owed(self, side: int, people: Any) -> tuple[int, int]:
+        """What one side of the queue owes, from its slots: of what was requested, and of what came of it."""
+        tail = self._word(side) >> 32 & 2**32 - 1
+        batches = [0] + [self._word(_under(side + 1, number)) for number in range(1, tail + 1)]
+        requests = results = 0
+        for number, batch in enumerate(batches):
+            amount, result, end = batch & 2**104 - 1, batch >> 104 & 2**104 - 1, batch >> 248
+            requests += (amount, 0, self._word(_under(side + 2, number)) if end == 2 else 0, result)[end]
+            results += result if end in (1, 2) else 0
+        for account in people:
+            who = int(account.address, 16)
+            results += self._word(_under(side + 5, who)) >> 128
+            requests += self._word(_under(side + 6, who))
+            for place in (0, 1):
+                request = self._word(_under(side + 4, who) + place)
+                amount, number = request & 2**128 - 1, request >> 128 & 2**64 - 1
+                is_refunded, part = request >> 192 & 255, request >> 200
+                if part == 2 or (part == 0 and is_refunded and batches[number] >> 240 & 255):
+                    requests += amount
+        return requests, results
+
+    def _word(self, slot: int) -> int:
+        answer = self.chain.provider.make_request(
+            "eth_getStorageAt", [self.queue.address, hex(slot), "latest"]
+        )
+        return int(answer, 16)
+
+
+def _under(slot: int, key: int) -> int:
+    """Where a mapping keeps what belongs to a key."""
+    return int.from_bytes(keccak(key.to_bytes(32, "big") + slot.to_bytes(32, "big")), "big")
+
 
 def only(tx: Any, event: Any) -> Any:
     """The one event of its kind in a transaction."""
@@ -265,7 +315,7 @@ def reverts(error: Any, **inputs: Any) -> Iterator[None]:
     """
     from ape.exceptions import ContractLogicError
     from eth_abi import decode
-    from eth_utils import keccak, to_checksum_address
+    from eth_utils import to_checksum_address
 
     with _unexplained(), pytest.raises(ContractLogicError) as caught:
         yield

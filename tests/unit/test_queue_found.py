@@ -3,7 +3,7 @@
 from decimal import Decimal
 
 import pytest
-from market import NO_FEES, reverts, wad
+from market import NO_FEES, RETRY_DELAY, reverts, wad
 
 from leverage import leverage_math as lm
 from leverage.types import DAY, WAD, Caps
@@ -92,6 +92,7 @@ def test_request__beside_a_batch_that_is_carried_on__meets_the_cap(deploy, minte
     market.wait(DAY)
     market.request(redeemer, 2_000)
     market.fail()
+    market.wait(RETRY_DELAY)
     market.leave(minter, wad(100))
     market.price(2_000, 2_050)
     market.fill(2_000)
@@ -169,7 +170,8 @@ def test_collect_fees__cash_in_transit__takes_nobody_elses(held_back, minter, re
     held_back.fill(2_000)
     assert held_back.vault.cashShort() > 0
 
-    held_back.vault.collectFees(sender=outsider)
+    with reverts(held_back.vault.CashInTransit, cashShort=held_back.vault.cashShort()):
+        held_back.vault.collectFees(sender=outsider)
     held_back.queue.cancelDepositRequest(2, redeemer, redeemer, sender=redeemer)
 
     assert held_back.asset.balanceOf(redeemer) == held_back.units(1_000)
@@ -177,20 +179,29 @@ def test_collect_fees__cash_in_transit__takes_nobody_elses(held_back, minter, re
 
 def test_commit__a_deposit_whose_margin_is_held_back__takes_nobody_elses(held_back, redeemer, outsider):
     """Its margin went a second time, out of the deposits of the next batch, which could not be taken back."""
-    held_back.request(redeemer, 1_000)
+    held_back.request(redeemer, 5_000)
     held_back.fail()
-    held_back.request(outsider, 1_000)
-    held_back.commit()
+    held_back.request(outsider, 5_000)
+    held_back.wait(RETRY_DELAY)
 
+    with reverts(held_back.vault.NothingDue, leverage=3 * WAD, target=3 * WAD):
+        held_back.commit()
+    with reverts(held_back.queue.RequestInFlight, requestId=2):
+        held_back.queue.cancelDepositRequest(2, redeemer, redeemer, sender=redeemer)
     held_back.queue.cancelDepositRequest(3, outsider, outsider, sender=outsider)
 
-    assert held_back.asset.balanceOf(outsider) == held_back.units(1_000)
+    assert held_back.asset.balanceOf(outsider) == held_back.units(5_000)
+    held_back.adapter.fail("", "", sender=outsider)
+    held_back.vault.collectCash(sender=outsider)
+    held_back.queue.cancelDepositRequest(2, redeemer, redeemer, sender=redeemer)
+    assert held_back.asset.balanceOf(redeemer) == held_back.units(5_000)
 
 
 def test_refund__that_lies_in_the_queue__is_not_held_for_what_is_lost(queued, minter, redeemer, outsider):
     """Liquidated between fill and settlement: what is short never comes, and every refund waited for it."""
     queued.request(redeemer, 500, refunded=True)
     queued.fail()
+    queued.wait(RETRY_DELAY)
     queued.leave(minter, wad(5_000))
     queued.commit()
     queued.wait(2)
@@ -403,19 +414,26 @@ def test_tip__a_wei_that_waited__does_not_eat_a_deposit(deploy, minter, redeemer
     assert market.queue.maxMint(redeemer) > wad("4.9")
 
 
-def test_cancel__by_a_stranger_at_the_venue__costs_the_holders_nothing(queued, attacker, outsider):
-    """Of each order that lapsed, the fund lost the keeper's deposit to whoever cancelled it."""
+def test_cancel__by_a_stranger_at_the_venue__costs_one_keeper_deposit_in_two_minutes(
+    queued, attacker, outsider
+):
+    """Of each order that lapsed, the fund lost the keeper's deposit to who cancelled it, without end."""
     queued.adapter.setKeeperDeposit(wad(2), sender=outsider)
     queued.request(attacker, 10)
-    nav = queued.vault.nav()
+    equity, orders = queued.vault.equity(), 3
+    began = queued.now
 
-    for _ in range(5):
+    for _ in range(orders):
         queued.commit()
         queued.wait(31)
         queued.adapter.cancel(sender=attacker)
         queued.note()
+        with reverts(queued.vault.RetryTooEarly, **{"from": queued.now + RETRY_DELAY}):
+            queued.commit()
+        queued.wait(RETRY_DELAY)
 
-    assert queued.vault.nav() > nav * 99_990 // 100_000
+    assert equity - queued.vault.equity() == orders * wad(2)
+    assert queued.now - began >= orders * RETRY_DELAY
 
 
 def test_request__the_least_that_is_taken__can_be_committed(queued, redeemer):
