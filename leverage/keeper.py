@@ -9,6 +9,7 @@ can be filled, takes note of what others have done, and cancels what nobody has 
 """
 
 import fcntl
+import math
 import os
 import secrets
 import time
@@ -34,6 +35,7 @@ OVERTAKEN = {"NothingDue", "TradeTooSmall", "BatchTooSmall", "RetryTooEarly", "V
 # The same of an order: it is another's, has ended, or can be neither filled nor cancelled in this second.
 ORDER_OVERTAKEN = {"OrderPending", "NoOrder", "OrderWaiting"}
 ORDER_SECONDS = 35  # How long `once` follows an order: until it can be cancelled, and a little.
+COMMIT_SECONDS = 8  # How long more orders are sent before the first is looked at again.
 SOON = 1
 
 Read = Callable[[Sequence[str]], list[Report]]
@@ -177,10 +179,21 @@ class Keeper:
                 steps.append(Step(symbol))
                 self.log.info("scheduled", token=symbol)
 
+        # An order has seconds to be filled in: what can wait does not come between.
+        is_under_way = any(step.again is not None for step in steps)
+        latest = self.clock.now() + COMMIT_SECONDS if is_under_way else math.inf
         for _, symbol, action in sorted(due, key=lambda entry: entry[0]):
+            if action.kind == Kind.COMMIT and self.clock.now() > latest:
+                steps.append(Step(symbol, again=SOON))
+                continue
             steps.append(self._act(symbol, action, back_off))
+            if steps[-1].did(Kind.COMMIT):
+                latest = min(latest, self.clock.now() + COMMIT_SECONDS)
         for at, symbol in sorted(waiting):
-            steps.append(self._act_at(at, symbol, back_off))
+            if any(step.again is not None and self.clock.now() + step.again < at for step in steps):
+                steps.append(Step(symbol, again=SOON))
+            else:
+                steps.append(self._act_at(at, symbol, back_off))
         return steps
 
     def _decide(self, symbol: str, report: Report) -> Action | None:
@@ -199,7 +212,9 @@ class Keeper:
         action = self._decide(symbol, report)
         if report.snapshot is None:
             return Step(symbol, is_failed=True)
-        return Step(symbol) if action is None else self._act(symbol, action, back_off)
+        if action is None:
+            return Step(symbol, again=seconds_to_fill(report))
+        return self._act(symbol, action, back_off)
 
     def _act(self, symbol: str, action: Action, back_off: BackOff) -> Step:
         log = self.log.bind(token=symbol)
@@ -225,15 +240,13 @@ class Keeper:
 
     def _again(self, step: Step, back_off: BackOff) -> float | None:
         """After a commit its order is to be filled, and after a settlement the next requests may wait."""
-        if step.action is None or step.action.kind not in (Kind.COMMIT, Kind.SETTLE, Kind.COLLECT_CASH):
+        if step.action is None:
             return None
-        if not step.is_failed:
-            return SOON
-        return (
-            back_off.left(step.symbol, step.action, self.clock.now())
-            if step.action.kind == Kind.SETTLE
-            else None
-        )
+        kind = step.action.kind
+        if step.is_failed:
+            is_order = kind == Kind.SETTLE
+            return back_off.left(step.symbol, step.action, self.clock.now()) if is_order else None
+        return SOON if kind in (Kind.COMMIT, Kind.SETTLE, Kind.COLLECT_CASH) else None
 
 
 def decided(report: Report, time: float, is_keeper: bool) -> Action | None:

@@ -270,6 +270,25 @@ def test_once__market_suspended__fails_in_words_and_the_order_waits(site, reques
     assert any("suspen" in line["error"].lower() for line in lines if line["event"] == "failed")
 
 
+def test_once__venue_takes_no_more__lets_those_who_leave_go_alone(
+    site, deployed, request_mint, once, report_of
+):
+    """E-7: deposits that do not fit keep nobody in."""
+    request_mint(5_000)
+    entry, holder = deployed.record.token("ETH3L"), site.account(4)
+    queue = deployed.contract("RequestQueue", entry["queue"])
+    queue.send(holder, "requestRedeem", 1_000 * WAD, holder.address, holder.address)
+    market = site.perp.markets["ETH"].market
+    site.perp.set_parameter("ETH", "maxMarketValue", market.call("marketSizes")[0])
+
+    code, lines = once()
+
+    commit = next(line for line in lines if line["event"] == "commit")
+    assert code == DONE and (commit["assets"], commit["shares"]) == (0, 1_000 * WAD)
+    assert queue.call("maxWithdraw", holder.address) > 990 * WAD
+    assert report_of().waiting.assets == 5_000 * WAD
+
+
 def test_once__dust__waits_for_company(request_mint, once):
     """At 3x the venue's default takes no order below 100."""
     with pytest.raises(LeverageError, match=r"RequestTooSmall \(assets .*\): ask for more"):

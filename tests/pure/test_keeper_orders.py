@@ -237,6 +237,20 @@ def test_once__batch_shrank_or_went_with_another__is_no_failure(world, name):
     assert world.keeper().once() == DONE
 
 
+def test_once__many_tokens_and_slow_blocks__settles_the_first_before_the_last_is_sent():
+    """Three seconds for each transaction: in one go the orders would be too old to be filled."""
+    world = World({name: asked() for name in "ABCDEFGHIJKL"})
+    send = world.send
+    worker = world.keeper()
+    worker.send = lambda name, action: (world.sleep(3), send(name, action))[1]
+
+    assert worker.once() == DONE
+
+    for name in world.vaults:
+        (first, sent), (second, settled) = world.done(name)
+        assert (first, second) == (COMMIT, SETTLE) and settled - sent <= 20
+
+
 # Others are at work, too
 
 
@@ -354,6 +368,19 @@ def test_moment__schedule_alone__is_secret_here_too():
     ((_, kind, at), *_) = world.sent
     assert (kind, at) == (COMMIT, OPEN + 7)
     assert world.vaults["A"].last.time == OPEN + 9
+
+
+def test_moment__an_order_is_under_way__comes_after_it():
+    """Half an hour is left for the schedule, half a minute for the order."""
+    world = drifted()
+    world.vaults["B"] = asked(last=Rebalancing(PRICE * 102 // 100, OPEN + 1, Trigger.NONE, False))
+
+    assert world.keeper(every=300, draw=lambda left: 250).once() == DONE
+
+    kinds = [(name, kind, at - OPEN) for name, kind, at in world.sent]
+    assert kinds[:2] == [("B", COMMIT, 0), ("B", SETTLE, 2)]
+    assert [(name, kind) for name, kind, _ in kinds[2:]] == [("A", COMMIT), ("A", SETTLE)]
+    assert kinds[2][2] >= 250
 
 
 def test_moment__people_wait__is_theirs():
