@@ -10,7 +10,7 @@ LEVERAGE = 0.001
 PROFIT_BP = 0.0
 HOLDERS_BP = -0.01
 TOKENS = 1000
-# A user's request and claim, everything per user of ten, and a whole rebalance, on Synthetix. TLX: 2.66, 3.61 and 3.00 M.
+# A request with its claim, everything per user of ten, a whole rebalance. TLX: 2.66, 3.61 and 3.00 M.
 QUEUED_GAS = {"request_claim": 250_000, "per_user_10": 500_000, "rebalance": 2_300_000}
 CALL_GAS = 50_000_000
 DUST = 10**12  # WAD: a millionth of a unit of collateral.
