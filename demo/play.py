@@ -1,17 +1,20 @@
-"""The play: holders come, prices move, the keeper rebalances, a third holder comes and goes, all leave."""
+"""The play: holders come, prices move, the keeper rebalances, holders come and go, all leave.
+
+What differs by venue is in `demo/instant.py` and `demo/queued.py`: how holders come and go, how prices move.
+"""
 
 import time as wall
+from abc import ABC, abstractmethod
 from collections.abc import Callable
 from typing import Any
 
 from eth_abi import decode
 from eth_utils import keccak, to_checksum_address
 
-from demo.books import held, venue_accounts, worth
+from demo.books import ledger_of
 from demo.prices import Prices
 from demo.stage import Listing, Stage, StageError
-from demo.story import LINES, Books, Flow, Ideal, Point, Rebalance, Story, Track
-from devnet.perp_v2_build import actor
+from demo.story import LINES, Books, Ideal, Point, Rebalance, Story, Track
 from leverage.policy import slot_start
 from leverage.types import WAD, Snapshot, Trigger
 
@@ -19,19 +22,12 @@ REBALANCED = "Rebalanced(uint8,address,int256,uint256,int256,int256,uint256,int2
 TOPIC = "0x" + keccak(text=REBALANCED).hex()
 FIELDS = REBALANCED[:-1].split("(")[1].split(",")[2:]
 WATCH = 120  # Seconds between the keeper's passes while a schedule is the keeper's alone.
-PATIENCE = 600  # Seconds a holder's order is good for.
-TOLERANCE = WAD // 1000  # By which shares or assets may miss the preview.
-
-# What each puts into a token, in units of collateral, and which tokens: all, every second, every fifth.
-FIRST, SECOND, THIRD = "first", "second", "third"
-DEPOSITS = {FIRST: (20_000, 1), SECOND: (10_000, 2), THIRD: (15_000, 5)}
-# The parts of the rows after which the third comes and goes.
-VISIT = (0.33, 0.67)
 
 Say = Callable[[int, str], None]
+Act = Callable[[], None]
 
 
-class Play:
+class Play(ABC):
     """One performance. `say` hears the time and what happens, `tick` that a row is done."""
 
     def __init__(self, stage: Stage, prices: Prices, say: Say, tick: Callable[[], None]):
@@ -40,114 +36,73 @@ class Play:
         self.prices = prices
         self.say = say
         self.tick = tick
+        self.ledger = ledger_of(stage.perp)
         self.tracks = {listing.symbol: _track(listing) for listing in stage.listings}
         self.ideals: dict[str, Ideal] = {}
         self.dailies: dict[str, Ideal] = {}
         self.passes = 0  # Of the keeper.
         self.failures = 0
-        self.payments = 0  # Out of the venue.
         self.given = 0  # Collateral that holders were given to put in.
 
     def run(self) -> Story:
         """Play from the first row to the last share."""
         began, block = wall.monotonic(), self._block()
-        accounts, minted = venue_accounts(self.perp), self._minted()
+        before = self.ledger.accounts(0)
         rows = self.prices.rows
-        coming, going = (round(part * (len(rows) - 1)) for part in VISIT)
+        acts = self._acts(len(rows))
 
         for number, row in enumerate(rows):
             self._wait_until(row.time)
-            for market in self.perp.markets:
-                self.perp.move(market, row.prices[market])
+            self._move(row.prices)
             if number == 0:
-                self._open(row.prices)
+                self._open()
             self._observe()
-            if number == coming:
-                self._enter(THIRD)
-            if number == going:
-                self._leave(THIRD)
+            for act in acts.get(number, ()):
+                act()
             self._keep(rows[min(number + 1, len(rows) - 1)].time)
             self.tick()
 
         self._explain()
         self._close()
-        # A played trader whose margin ends is given more.
-        accounts["other_traders"] += (self._minted() - minted - self.given) * self._scale
         return Story(
             venue=self.stage.venue,
             source=self.prices.source,
             period=self.prices.period,
+            asset=self.stage.asset,
             decimals=self.perp.decimals,
             tracks=self.tracks,
-            books=self._books(accounts),
+            books=self._books(before),
             passes=self.passes,
             failures=self.failures,
             transactions=self._block() - block,
             seconds=wall.monotonic() - began,
         )
 
-    # Acts
+    # What differs by venue
 
-    def _open(self, prices: dict[str, int]) -> None:
-        for listing in self.stage.listings:
-            self.ideals[listing.symbol] = Ideal(listing.target, prices[listing.market])
-            self.dailies[listing.symbol] = Ideal(listing.target, prices[listing.market])
-        self._enter(FIRST)
-        self._enter(SECOND)
+    @abstractmethod
+    def _acts(self, rows: int) -> dict[int, list[Act]]:
+        """What holders do beside coming at the start and leaving at the end, by row."""
 
-    def _enter(self, name: str) -> None:
-        holder = actor(name)
-        units, listings = DEPOSITS[name][0], self._chosen(name)
-        assets = units * self.perp.unit
-        for listing in listings:
-            self.perp.fund(holder, assets)
-            self.given += assets
-            self.perp.settlement_token.send("approve", listing.vault, assets, sender=holder)
-            before = self._nav_and_supply(listing)
-            least = listing.vault.call("previewDeposit", assets) * (WAD - TOLERANCE) // WAD
-            listing.vault.send("deposit", assets, holder, least, self._now() + PATIENCE, sender=holder)
-            others = _gain(before, self._nav_and_supply(listing))
-            self.tracks[listing.symbol].holders[name] = Flow(assets, self._now(), others)
-            self.perp.arbitrage(listing.market)
-        self.say(self._now(), f"{name} holder mints {_names(listings)} with {units:,} each")
+    @abstractmethod
+    def _open(self) -> None:
+        """Holders come, and from then on tokens are compared with the ideal."""
 
-    def _leave(self, name: str) -> None:
-        listings = self._chosen(name)
-        for listing in listings:
-            flow, before = self.tracks[listing.symbol].holders[name], self._nav_and_supply(listing)
-            flow.got_out, flow.left = self._burn(listing, actor(name)), self._now()
-            flow.others_out = _gain(before, self._nav_and_supply(listing))
-            self.perp.arbitrage(listing.market)
-        self.say(self._now(), f"{name} holder burns {_names(listings)}")
-
-    def _burn(self, listing: Listing, holder: str) -> int:
-        shares = listing.token.call("balanceOf", holder)
-        if shares == 0:
-            return 0
-        had = self.perp.settlement_token.call("balanceOf", holder)
-        least = listing.vault.call("previewRedeem", shares) * (WAD - TOLERANCE) // WAD
-        order = (shares, holder, holder, least, self._now() + PATIENCE)
-        listing.vault.send("redeem", *order, sender=holder)
-        self.payments += 1
-        return self.perp.settlement_token.call("balanceOf", holder) - had
-
-    def _explain(self) -> None:
-        for listing in self.stage.listings:
-            lines, nav = listing.vault.call("attribution")
-            track = self.tracks[listing.symbol]
-            track.attribution = dict(zip(LINES, lines, strict=True))
-            track.nav_change = nav - WAD
-
+    @abstractmethod
     def _close(self) -> None:
-        self._leave(SECOND)
-        self._leave(FIRST)
-        for listing in self.stage.listings:
-            for account in (self.stage.treasury, self.stage.keeper):
-                self._burn(listing, account)
-            listing.vault.send("collectFees", sender=self.stage.treasury)
-            if left := listing.token.call("totalSupply"):
-                raise StageError(f"{listing.symbol}: {left} shares are left after everybody has burnt")
-        self.say(self._now(), "the treasury collects its fees; no share is left")
+        """All leave."""
+
+    @abstractmethod
+    def _allowed(self) -> int:
+        """What the venue may have rounded away, WAD."""
+
+    def _move(self, prices: dict[str, int]) -> None:
+        for market in self.perp.markets:
+            self.perp.move(market, prices[market])
+
+    def _follow(self, block: int) -> None:
+        """Take down what the keeper's pass has done since a block."""
+        self._record_since(block)
 
     # Time and the keeper
 
@@ -157,7 +112,8 @@ class Play:
         for moment in range(last - last % WATCH + WATCH, time, WATCH):
             if any(moment - slot_start(x.policy, moment) < x.policy.exclusive for x in self.stage.listings):
                 self._sleep_until(moment)
-                self._keep(time)
+                if self.ideals:
+                    self._keep(time)
         for listing in self.stage.listings:
             track = self.tracks[listing.symbol]
             if track.path and slot_start(listing.policy, time) > track.path[-1].time:
@@ -170,23 +126,31 @@ class Play:
 
     def _keep(self, until: int) -> None:
         """One pass of the keeper, done by `until`."""
-        if not self.ideals:
-            return
         block = self._block()
-        for failure in self.stage.keep(min(WATCH, until - self._now())):
-            self.say(self._now(), failure)
-            self.failures += 1
+        self._hear(self.stage.keep(max(0, min(WATCH, until - self._now()))))
         self.passes += 1
-        if self._block() == block:
-            return
+        if self._block() > block:
+            self._follow(block)
+
+    def _hear(self, failures: list[str]) -> None:
+        for failure in failures:
+            self.say(self._now(), failure)
+        self.failures += len(failures)
+
+    # What happened
+
+    def _compare(self, symbol: str, price: int) -> None:
+        target = self.tracks[symbol].target
+        self.ideals[symbol], self.dailies[symbol] = Ideal(target, price), Ideal(target, price)
+
+    def _record_since(self, block: int) -> set[str]:
+        """Take down all rebalances since a block; return their markets."""
         query = {"fromBlock": hex(block + 1), "toBlock": "latest", "topics": [TOPIC]}
-        moved = {self._record(log) for log in self.perp.rpc("eth_getLogs", query)}
-        for market in sorted(moved):
-            self.perp.arbitrage(market)
+        return {self._record(log) for log in self.perp.rpc("eth_getLogs", query)}
 
     def _record(self, log: dict[str, Any]) -> str:
         """Take down a rebalance and the moments before and after it; return its market."""
-        listing = next(x for x in self.stage.listings if x.vault == to_checksum_address(log["address"]))
+        listing = self._listing(log)
         track, block = self.tracks[listing.symbol], int(log["blockNumber"], 16)
         before, after = (self.stage.snapshot(listing, number) for number in (block - 1, block))
         values = decode(FIELDS, bytes.fromhex(log["data"][2:]))
@@ -207,20 +171,29 @@ class Play:
         ideal, daily = self.ideals[symbol].at(s.price), self.dailies[symbol].at(s.price)
         self.tracks[symbol].path.append(Point(s.timestamp, s.price, s.nav, s.leverage, ideal, daily))
 
+    def _explain(self) -> None:
+        for listing in self.stage.listings:
+            lines, nav = listing.vault.call("attribution")
+            track = self.tracks[listing.symbol]
+            track.attribution = dict(zip(LINES, lines, strict=True))
+            track.nav_change = nav - WAD
+
     # Sums
 
     def _books(self, before: dict[str, int]) -> Books:
-        after = venue_accounts(self.perp)
+        after = self.ledger.accounts(self.given * self._scale)
         flows = [flow for track in self.tracks.values() for flow in track.holders.values()]
-        left = [worth(self.perp, x.adapter) + held(self.perp, x.adapter) for x in self.stage.listings]
-        left += [held(self.perp, x.vault) for x in self.stage.listings]
+        places = [(x.adapter, x.vault, x.queue) for x in self.stage.listings]
+        left = sum(self.ledger.worth(adapter) for adapter, *_ in places)
+        left += sum(self.ledger.held(place) for trio in places for place in trio if place)
         return Books(
             put_in=sum(flow.put_in for flow in flows) * self._scale,
             got_out=sum(flow.got_out for flow in flows) * self._scale,
-            fees=held(self.perp, self.stage.treasury) + held(self.perp, self.stage.keeper),
-            left_behind=sum(left),
-            **{name: after[name] - before[name] for name in after},
-            allowed=self.payments * self._scale,
+            fees=self.ledger.held(self.stage.treasury) + self.ledger.held(self.stage.keeper),
+            left_behind=left,
+            others={name: after[name] - before[name] for name in after},
+            labels=self.ledger.labels,
+            allowed=self._allowed(),
         )
 
     # Internals
@@ -229,11 +202,18 @@ class Play:
     def _scale(self) -> int:
         return 10 ** (18 - self.perp.decimals)
 
-    def _chosen(self, name: str) -> list[Listing]:
-        return self.stage.listings[:: DEPOSITS[name][1]]
+    def _give(self, holder: str, assets: int) -> None:
+        self.perp.fund(holder, assets)
+        self.given += assets
 
-    def _nav_and_supply(self, listing: Listing) -> tuple[int, int]:
-        return listing.vault.call("nav"), listing.token.call("totalSupply")
+    def _listing(self, log: dict[str, Any]) -> Listing:
+        """The token whose vault has told something."""
+        return next(x for x in self.stage.listings if x.vault == to_checksum_address(log["address"]))
+
+    def _require_empty(self) -> None:
+        for listing in self.stage.listings:
+            if left := listing.token.call("totalSupply"):
+                raise StageError(f"{listing.symbol}: {left} shares are left after everybody has burnt")
 
     def _now(self) -> int:
         return self.perp.rpc.timestamp()
@@ -241,21 +221,14 @@ class Play:
     def _block(self) -> int:
         return int(self.perp.rpc("eth_blockNumber"), 16)
 
-    def _minted(self) -> int:
-        return self.perp.settlement_token.call("totalSupply")
-
 
 def _track(listing: Listing) -> Track:
     band = (listing.policy.band_min, listing.policy.band_max)
     return Track(listing.symbol, listing.name, listing.market, listing.target, band)
 
 
-def _gain(before: tuple[int, int], after: tuple[int, int]) -> int:
-    """What the shares that were there before and after have gained, WAD."""
-    return (after[0] - before[0]) * min(before[1], after[1]) // WAD
-
-
-def _names(listings: list[Listing]) -> str:
+def names(listings: list[Listing]) -> str:
+    """Tokens for the reader."""
     return ", ".join(listing.symbol for listing in listings)
 
 

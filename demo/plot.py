@@ -14,6 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
+from demo.report import is_queued
 from demo.story import Story, Track
 from leverage.types import WAD, Trigger
 
@@ -28,6 +29,8 @@ MARKS = {
 IDEAL = {"color": "black", "lw": 0.9, "ls": (0, (4, 2))}
 DAILY = {"color": ORANGE, "lw": 1.2, "ls": (0, (1, 1.5))}
 VISIT = {"color": GREY, "lw": 0.8, "ls": (0, (1, 2))}
+SETTLED = {"color": SKY, "lw": 1.0, "ls": "-", "zorder": 0.5}
+CANCELLED = {"color": RED, "lw": 1.2, "ls": (0, (2, 1)), "zorder": 0.6}
 COLUMNS = 3
 STYLE = {
     "font.size": 9,
@@ -67,19 +70,19 @@ def _figure(story: Story) -> Figure:
         cell = outer[number // COLUMNS, number % COLUMNS].subgridspec(2, 1, height_ratios=(3, 2), hspace=0.08)
         above = figure.add_subplot(cell[0])
         below = figure.add_subplot(cell[1], sharex=above)
-        _draw_nav(above, track)
+        _draw_nav(above, track, story.asset)
         _draw_leverage(below, track)
     title = f"Leveraged tokens on {story.venue}, {story.period}"
     figure.suptitle(title, x=0.05, ha="left", y=1 - 0.2 / height, fontsize=14, weight="bold")
     figure.text(0.05, 1 - 0.58 / height, story.source, fontsize=9.5, color=GREY, va="top")
-    for handles, y in ((_lines(), 0.36), (_marks(), 0.08)):
+    for handles, y in ((_lines(), 0.36), (_marks(is_queued(story)), 0.08)):
         figure.legend(
             handles=handles, loc="lower left", bbox_to_anchor=(0.045, y / height), ncols=9, frameon=False
         )
     return figure
 
 
-def _draw_nav(axes: Axes, track: Track) -> None:
+def _draw_nav(axes: Axes, track: Track, asset: str) -> None:
     times = _times(track)
     start = track.path[0]
     axes.plot(times, [p.price / start.price for p in track.path], color=GREY, lw=0.9)
@@ -88,7 +91,7 @@ def _draw_nav(axes: Axes, track: Track) -> None:
     axes.plot(times, [p.ideal_nav / WAD for p in track.path], **IDEAL)
     axes.set_title(f"{track.symbol}: {track.name}", loc="left", weight="bold", fontsize=10.5)
     axes.set_title(f"{track.tracking * 1e4:+.1f} bp against the ideal", loc="right", fontsize=9)
-    axes.set_ylabel("nav, USDC per token")
+    axes.set_ylabel(f"nav, {asset} per token")
     axes.tick_params(labelbottom=False)
     _draw_visits(axes, track)
 
@@ -111,6 +114,10 @@ def _draw_leverage(axes: Axes, track: Track) -> None:
             mew=0.8,
             zorder=5,
         )
+    for settled in track.settlements:
+        axes.axvline(_time(settled.time), **SETTLED)
+    for time in track.cancelled:
+        axes.axvline(_time(time), **CANCELLED)
     axes.set_ylabel("leverage, x")
     axes.margins(x=0.01, y=0.12)
     axes.xaxis.set_major_locator(mdates.AutoDateLocator(maxticks=7))
@@ -136,7 +143,11 @@ def _lines() -> list[Line2D]:
     ]
 
 
-def _marks() -> list[Line2D | Patch]:
+def _marks(with_batches: bool) -> list[Line2D | Patch]:
+    batches = []
+    if with_batches:
+        settled = Line2D([], [], **SETTLED, label="a batch settles")
+        batches = [settled, Line2D([], [], **CANCELLED, label="an order is cancelled")]
     return [
         Line2D([], [], color=BLUE, lw=1.3, label="leverage"),
         Patch(color=LIGHT, label="its band"),
@@ -155,6 +166,7 @@ def _marks() -> list[Line2D | Patch]:
             for trigger, (marker, colour) in MARKS.items()
         ),
         Line2D([], [], **VISIT, label="a holder comes or goes"),
+        *batches,
     ]
 
 

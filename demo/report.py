@@ -9,11 +9,13 @@ from rich import box
 from rich.console import Console
 from rich.table import Table
 
-from demo.story import LINES, Rebalance, Story, Track
+from demo.prices import clock
+from demo.story import LINES, Flow, Rebalance, Settlement, Story, Track
 from leverage.errors import LeverageError
 from leverage.types import WAD, Trigger
 
 TRIGGERS = (Trigger.EMERGENCY, Trigger.BAND, Trigger.SCHEDULED)
+PLAIN = ("time", "seconds", "requests", "is_strangers")  # In events.
 NOTE = (
     "Numbers of the chain are decimal strings: WAD (1e18), but holders in base units of the collateral."
     " Times are seconds. `ideal_nav` is the target multiple, reset at the token's own rebalances, without any"
@@ -36,6 +38,7 @@ def to_dict(story: Story) -> dict[str, Any]:
         "venue": story.venue,
         "source": story.source,
         "period": story.period,
+        **({"asset": story.asset} if is_queued(story) else {}),
         "decimals": story.decimals,
         "tokens": [_token(track) for track in story.tracks.values()],
         "totals": {
@@ -65,30 +68,50 @@ def _token(track: Track) -> dict[str, Any]:
         "path": [
             [p.time, *map(str, (p.price, p.nav, p.leverage, p.ideal_nav, p.daily_nav))] for p in track.path
         ],
-        "rebalances": [_rebalance(event) for event in track.rebalances],
+        "rebalances": [_event(event) for event in track.rebalances],
+        **_orders(track),
         "attribution": {
             **{line: str(track.attribution[line]) for line in LINES},
             "sum": str(sum(track.attribution.values())),
             "nav_change": str(track.nav_change),
         },
         "holders": {
-            name: {key: value if key in ("came", "left") else str(value) for key, value in vars(flow).items()}
+            name: {
+                key: value if key in ("came", "left") else str(value)
+                for key, value in vars(flow).items()
+                if value is not None
+            }
             for name, flow in track.holders.items()
         },
     }
 
 
-def _rebalance(event: Rebalance) -> dict[str, Any]:
+def _orders(track: Track) -> dict[str, Any]:
+    """What became of orders, where venues fill later."""
+    if not track.settlements:
+        return {}
+    return {"settlements": [_event(event) for event in track.settlements], "cancelled": track.cancelled}
+
+
+def _event(event: Rebalance | Settlement) -> dict[str, Any]:
     return {
-        name: event.trigger.name if name == "trigger" else value if name == "time" else str(value)
+        name: event.trigger.name if name == "trigger" else value if name in PLAIN else str(value)
         for name, value in vars(event).items()
     }
 
 
 def _conservation(story: Story) -> dict[str, Any]:
     books = story.books
+    amounts = {
+        "put_in": books.put_in,
+        "got_out": books.got_out,
+        "fees": books.fees,
+        "left_behind": books.left_behind,
+        **books.others,
+        "allowed": books.allowed,
+    }
     return {
-        **{name: str(value) for name, value in vars(books).items()},
+        **{name: str(value) for name, value in amounts.items()},
         "difference": str(books.difference),
         "holds": holds(story),
     }
@@ -108,6 +131,11 @@ def _lines(value: Any, indent: int = 0) -> str:
 
 def _parts(value: Any) -> Iterable[Any]:
     return value.values() if isinstance(value, dict) else value
+
+
+def is_queued(story: Story) -> bool:
+    """Whether holders came and went in batches."""
+    return any(track.settlements for track in story.tracks.values())
 
 
 # Checks
@@ -132,8 +160,9 @@ def check(story: Story) -> None:
 
 def show(story: Story, console: Console) -> None:
     """Print the tables."""
-    for table in (_results(story), _reasons(story), _holders(story), _flows(story)):
-        console.print(table, "")
+    people = (_batches, _shareholders) if is_queued(story) else (_holders,)
+    for table in (_results, _reasons, *people, _flows):
+        console.print(table(story), "")
 
 
 def _results(story: Story) -> Table:
@@ -186,7 +215,7 @@ def _holders(story: Story) -> Table:
     flows = [flow for track in story.tracks.values() for flow in track.holders.values()]
     gains = [gain / WAD for flow in flows for gain in (flow.others_in, flow.others_out)]
     table = _table(
-        "Who put in and got out, USDC",
+        f"Who put in and got out, {story.asset}",
         f"each coming or going gave all the others {min(gains):+.7f} to {max(gains):+.7f}",
         ("token", "left"),
         *((f"{name} holder", "right") for name in names),
@@ -200,23 +229,98 @@ def _holders(story: Story) -> Table:
     return table
 
 
+def _batches(story: Story) -> Table:
+    settlements = [s for track in story.tracks.values() for s in track.settlements]
+    gains = [s.gain * 10_000 / WAD for s in settlements if not s.trigger]
+    moves = [abs(s.leverage_after - s.leverage_before) / WAD for s in settlements if _is_neutral(s)]
+    table = _table(
+        "What became of the requests: one order for all of a batch",
+        f"a settlement moved leverage by {max(moves, default=0):.4f}x at most,"
+        f" and nav of all others by {min(gains, default=0):+.5f} to {max(gains, default=0):+.5f} bp",
+        ("token", "left"),
+        ("requests", "right"),
+        ("orders", "right"),
+        ("by strangers", "right"),
+        ("cancelled", "right"),
+        ("to trade", "right"),
+        ("traded", "right"),
+        ("most that left", "left"),
+    )
+    for track in story.tracks.values():
+        batches = track.settlements
+        asked, traded = sum(s.asked for s in batches), sum(abs(s.size) for s in batches)
+        table.add_row(
+            track.symbol,
+            f"{sum(s.requests for s in batches)}",
+            f"{len(batches)}",
+            f"{sum(s.is_strangers for s in batches)}",
+            f"{len(track.cancelled)}",
+            f"{asked / WAD:,.2f} {track.market}",
+            f"{traded / WAD:,.2f} {track.market}",
+            _exodus(batches),
+        )
+    return table
+
+
+def _exodus(batches: list[Settlement]) -> str:
+    """The largest part that left while others stayed, and what that did to leverage."""
+    largest = max(filter(_is_neutral, batches), key=lambda s: s.part_out, default=None)
+    if largest is None or largest.shares == 0:
+        return "·"
+    before, after = (leverage / WAD for leverage in (largest.leverage_before, largest.leverage_after))
+    return f"{largest.part_out:.1%}: {before:.3f}x → {after:.3f}x"
+
+
+def _is_neutral(settled: Settlement) -> bool:
+    """Whether somebody stays, and comings and goings were all there was."""
+    return not settled.trigger and bool(settled.leverage_before and settled.leverage_after)
+
+
+def _shareholders(story: Story) -> Table:
+    unit = 10**story.decimals
+    table = _table(
+        f"Who put in and got out, {story.asset}",
+        "fees of 0.1 % in and out, and parts of the orders' costs, are in it",
+        ("token", "left"),
+        ("holder", "left"),
+        ("came (UTC)", "left"),
+        ("left", "left"),
+        ("put in", "right"),
+        ("got out", "right"),
+        ("", "right"),
+    )
+    for track in story.tracks.values():
+        groups: dict[str, list[Flow]] = {}
+        for name, flow in track.holders.items():
+            groups.setdefault(name.split()[0], []).append(flow)
+        for name, flows in groups.items():
+            put_in, got_out = sum(f.put_in for f in flows), sum(f.got_out for f in flows)
+            table.add_row(
+                track.symbol,
+                name if len(flows) == 1 else f"{len(flows)} {name}s",
+                clock(min(f.came for f in flows)),
+                clock(max(f.left for f in flows)),
+                f"{put_in / unit:,.0f}",
+                f"{got_out / unit:,.2f}",
+                f"{got_out / put_in - 1:+.2%}",
+            )
+    return table
+
+
 def _flows(story: Story) -> Table:
     books = story.books
     verdict = "all of it is accounted for" if holds(story) else "[red]THE SUM DOES NOT CLOSE[/]"
-    table = _table("Where it went", verdict, ("", "left"), ("USDC", "right"), show_header=False)
+    table = _table("Where it went", verdict, ("", "left"), (story.asset, "right"), show_header=False)
     rows = {
         "put in by holders": books.put_in,
         "got out by holders": books.got_out,
         "fees of the protocol": books.fees,
-        "makers of the pools": books.makers,
-        "arbitrageur": books.arbitrageur,
-        "insurance fund of the venue": books.insurance_fund,
-        "another trader": books.other_traders,
+        **{label: books.others[name] for name, label in books.labels.items()},
         "left behind by rounding": books.left_behind,
         "rounded away by the venue": books.difference,
     }
     for number, (name, value) in enumerate(rows.items()):
-        table.add_row(name, f"{value / WAD:,.6f} USDC", end_section=number == 0)
+        table.add_row(name, f"{value / WAD:,.6f} {story.asset}", end_section=number == 0)
     return table
 
 

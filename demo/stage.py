@@ -2,7 +2,7 @@
 
 import random
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +13,18 @@ from ape.exceptions import ApeException
 from ape.logging import LogLevel, logger
 
 from demo.prices import Prices
-from devnet import VENUES, Anvil, AnvilError, Contract, MarketSpec, PerpV2, RevertError, RpcError, start
+from devnet import (
+    VENUES,
+    Anvil,
+    AnvilError,
+    Contract,
+    RevertError,
+    RpcError,
+    Venue,
+    perp_v2_build,
+    start,
+    synthetix_build,
+)
 from devnet.artifacts import ArtifactError, mock
 from leverage import config
 from leverage.chain import Chain, connected_to, test_account
@@ -23,6 +34,7 @@ from leverage.keeper import Clock, Keeper
 from leverage.types import KEEPER_ROLE, Policy, Rebalancing, Report, Snapshot
 
 CHAIN_ID = 31337
+SPECS = {"perp_v2": perp_v2_build.MarketSpec, "synthetix": synthetix_build.MarketSpec}
 ROLES = ("admin", "keepers", "guardian", "treasury")  # Of the first test accounts.
 LEAD = 7_200  # Seconds before the first price in which the venue is built and its averages fill.
 SEED = 2022  # The keeper's moment is secret on a public chain, and the same in each demo.
@@ -45,26 +57,29 @@ class Listing:
     vault: Contract
     token: Contract
     adapter: Contract
+    queue: Contract | None = None  # Where holders ask and claim, if the venue fills later.
 
 
 class Stage:
     """Everything is in place, nobody has come yet. Its clock moves only when told to."""
 
-    def __init__(self, venue: str, perp: PerpV2, chain: Chain, settings: config.Config, account: Any):
+    def __init__(self, venue: str, perp: Venue, chain: Chain, settings: config.Config, account: Any):
         self.venue = venue
         self.perp = perp
         self.chain = chain
         network = settings.networks[CHAIN_ID]
         self.treasury, self.keeper = network.treasury, account.address
         self.listings = [_listing(perp, chain, settings, symbol) for symbol in settings.tokens]
+        self.asset = chain.record.token(self.listings[0].symbol)["assetSymbol"]
         self._vaults = {listing.symbol: str(listing.vault) for listing in self.listings}
+        self.meanwhile: Callable[[], None] = lambda: None  # What others do while the keeper sleeps.
         self._troubles: list[str] = []
         self._keeper = Keeper(
             tokens=self._vaults,
             read=chain.read_reports,
             send=lambda vault, action: chain.act(vault, action, account),
             is_keeper=chain.has_role(KEEPER_ROLE, account.address),
-            clock=Clock(perp.rpc.timestamp, lambda seconds: _sleep(perp, seconds)),
+            clock=Clock(perp.rpc.timestamp, self._sleep),
             draw=random.Random(SEED).randrange,
             log=structlog.wrap_logger(None, processors=[self._listen]),
         )
@@ -72,11 +87,19 @@ class Stage:
     def __str__(self) -> str:
         return f"{self.venue} and {len(self.listings)} tokens on a chain of their own at {self.perp.rpc.url}"
 
+    @property
+    def is_queued(self) -> bool:
+        """Whether the venue fills later."""
+        return all(listing.queue for listing in self.listings)
+
     def keep(self, seconds: int) -> list[str]:
         """One pass of the keeper, the next `seconds` later; what it could not do."""
         self._troubles.clear()
         self._keeper.every = seconds
-        self._keeper.step_all()
+        if self.is_queued:
+            self._keeper.once()
+        else:
+            self._keeper.step_all()
         return list(self._troubles)
 
     def snapshots(self) -> dict[str, Snapshot]:
@@ -88,6 +111,11 @@ class Stage:
         """One token as it was after a block."""
         *values, last, paused_until, ruined = listing.vault.call("snapshot", block=hex(block))
         return Snapshot(*values, Rebalancing(*last), paused_until, ruined)
+
+    def _sleep(self, seconds: float) -> None:
+        if seconds > 0:
+            self.perp.warp(round(seconds))
+            self.meanwhile()
 
     def _listen(self, _logger: Any, level: str, event: structlog.typing.EventDict) -> Any:
         if level == "error":
@@ -107,9 +135,9 @@ def check(venue: str, prices: Prices) -> list[str]:
 
 @contextmanager
 def staged(venue: str, prices: Prices) -> Iterator[Stage]:
-    """A stage for one `with` block, the pools at the first prices."""
+    """A stage for one `with` block, the venue at the first prices."""
     needed, first = check(venue, prices), prices.rows[0]
-    specs = [MarketSpec(name, first.prices[name]) for name in needed]
+    specs = [SPECS[venue](name, first.prices[name]) for name in needed]
     options = {"frozen_clock": True, "extra": ("--timestamp", str(first.time - LEAD))}
     anvil, perp = start(venue, None, anvil_options=options, markets=specs)
     with anvil, connected(anvil), tempfile.TemporaryDirectory() as folder:
@@ -122,7 +150,7 @@ def staged(venue: str, prices: Prices) -> Iterator[Stage]:
             yield Stage(venue, perp, chain, settings, accounts[ROLES.index("keepers")])
 
 
-def localised(venue: str, perp: PerpV2, folder: Path, addresses: list[str]) -> config.Config:
+def localised(venue: str, perp: Venue, folder: Path, addresses: list[str]) -> config.Config:
     """The configuration with this chain's addresses put in, and nothing else changed."""
     roles = dict(zip(ROLES, addresses, strict=True))
     overlay = config.devnet(venue, perp.to_dict(), CHAIN_ID, {**roles, "keepers": [roles["keepers"]]})
@@ -151,9 +179,10 @@ def in_words(chain: Chain) -> Iterator[None]:
         raise revert(bytes.fromhex(error.data[2:]), error_table(chain.record.abis.values())) from None
 
 
-def _listing(perp: PerpV2, chain: Chain, settings: config.Config, symbol: str) -> Listing:
+def _listing(perp: Venue, chain: Chain, settings: config.Config, symbol: str) -> Listing:
     token, entry = settings.tokens[symbol], chain.record.token(symbol)
     kinds = {"vault": entry["kind"], "token": "LeveragedToken", "adapter": entry["adapterKind"]}
+    kinds |= {"queue": "RequestQueue"} if "queue" in entry else {}
     places = {part: Contract(perp.rpc, mock(kind), entry[part]) for part, kind in kinds.items()}
     return Listing(symbol, token.name, token.market, token.target, token.policy_struct(), **places)
 
@@ -162,8 +191,3 @@ def _read(symbol: str, report: Report) -> Snapshot:
     if report.snapshot is None:
         raise StageError(f"{symbol} cannot be read: {report.failure}")
     return report.snapshot
-
-
-def _sleep(perp: PerpV2, seconds: float) -> None:
-    if seconds > 0:
-        perp.warp(round(seconds))

@@ -34,19 +34,51 @@ class Rebalance:
     tip_shares: int
 
 
+@dataclass(frozen=True)
+class Settlement:
+    """An order of a queued vault that was filled: what it was sent for, and what came of it.
+
+    `assets` and `shares` were in the batch. `gain` is what the settlement gave each share that was there
+    before and after, WAD, all at the fill's index price; a rebalance of the fund's own has its cost in it.
+    """
+
+    time: int
+    seconds: int  # From the commit.
+    trigger: Trigger
+    requests: int
+    assets: int
+    shares: int
+    asked: int  # Size of all parts of the order, as if each had been sent alone.
+    size: int
+    price: int
+    shares_minted: int
+    assets_paid: int
+    leverage_before: int
+    leverage_after: int
+    gain: int
+    is_strangers: bool  # Whether somebody else than the keeper executed it at the venue.
+    supply: int  # Before.
+
+    @property
+    def part_out(self) -> float:
+        """The part of all shares that left."""
+        return self.shares / self.supply if self.supply else 0.0
+
+
 @dataclass
 class Flow:
     """What a holder put into a token and got out, in base units of the collateral, and when.
 
-    `others_in` and `others_out` are what the coming and the going did to the worth of all other shares, WAD.
+    `others_in` and `others_out` are what the coming and the going did to the worth of all other shares, WAD;
+    where batches come and go, it is the settlements that tell.
     """
 
     put_in: int
     came: int
-    others_in: int = 0
+    others_in: int | None = 0
     got_out: int = 0
     left: int = 0
-    others_out: int = 0
+    others_out: int | None = 0
 
 
 @dataclass
@@ -77,6 +109,8 @@ class Track:
     band: tuple[int, int]
     path: list[Point] = field(default_factory=list)
     rebalances: list[Rebalance] = field(default_factory=list)
+    settlements: list[Settlement] = field(default_factory=list)
+    cancelled: list[int] = field(default_factory=list)  # When orders ended without a fill.
     attribution: dict[str, int] = field(default_factory=dict)
     nav_change: int = 0
     holders: dict[str, Flow] = field(default_factory=dict)
@@ -103,30 +137,20 @@ class Track:
 
 @dataclass(frozen=True)
 class Books:
-    """Where all that was put in has gone, WAD of collateral. The venue's traders may have lost, too."""
+    """Where all that was put in has gone, WAD of collateral. Others at the venue may have lost, too."""
 
     put_in: int
     got_out: int
     fees: int  # To treasury and keeper.
     left_behind: int  # In vaults and venue accounts after the last share was burnt.
-    makers: int
-    arbitrageur: int
-    other_traders: int
-    insurance_fund: int
-    allowed: int  # A base unit for each payment out of the venue, which rounds what it keeps to them.
+    others: dict[str, int]  # What everybody else has more than before, by the venue's books.
+    labels: dict[str, str]  # Who they are, in the order to show them.
+    allowed: int  # What the venue may round away.
 
     @property
     def difference(self) -> int:
         """What nobody has; a few wei of the venue's own rounding."""
-        return self.put_in - (
-            self.got_out
-            + self.fees
-            + self.left_behind
-            + self.makers
-            + self.arbitrageur
-            + self.other_traders
-            + self.insurance_fund
-        )
+        return self.put_in - (self.got_out + self.fees + self.left_behind + sum(self.others.values()))
 
 
 @dataclass(frozen=True)
@@ -136,7 +160,8 @@ class Story:
     venue: str
     source: str
     period: str
-    decimals: int  # The collateral's.
+    asset: str  # The collateral's symbol.
+    decimals: int
     tracks: dict[str, Track]
     books: Books
     passes: int  # Of the keeper.

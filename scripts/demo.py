@@ -7,8 +7,8 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from demo import prices, report
-from demo.play import Play
 from demo.stage import STAGE_ERRORS, check, staged
+from demo.venues import PLAYS
 
 WIDTH = 104  # Columns of the widest table.
 
@@ -49,7 +49,7 @@ def perform(venue: str, file: Path, out: Path, console: Console) -> None:
             def say(time: int, text: str) -> None:
                 console.print(f"{prices.clock(time)}  {text}", highlight=False)
 
-            story = Play(stage, source, say, lambda: bar.advance(task)).run()
+            story = PLAYS[venue](stage, source, say, lambda: bar.advance(task)).run()
 
     console.print()
     report.show(story, console)
