@@ -92,7 +92,8 @@ class QueuedWallet(Wallet):
         for side in (DEPOSIT, REDEEM):
             for number in (OLDER, *self._ids(side)):
                 if amount := self.queue.call(f"refundable{side}Request", number, me):
-                    lines["not filled"] = f"{self._amount(side, amount)} to claim"
+                    which = f"{_noun(side)} {number}" if number else f"old {_noun(side)}s"
+                    lines[which] = f"{self._amount(side, amount)} not filled, to claim"
         return lines or {"requests": "none"}
 
     # Requests

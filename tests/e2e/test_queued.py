@@ -253,6 +253,23 @@ def test_run__no_price_for_half_a_minute__cancels_and_retries(
     assert queue.call("maxMint", site.account(5).address) > 990 * WAD
 
 
+def test_act__no_price_service_recorded__leaves_the_execution_to_others(
+    site, deployed, request_mint, report_of
+):
+    request_mint()
+    del deployed.record.token("ETH3L")["priceService"]
+    vault = deployed.vaults()["ETH3L"]
+    deployed.act(vault, Action(Kind.COMMIT), site.account(1))
+    site.perp.warp(site.perp.delay("ETH"))
+
+    with pytest.raises(LeverageError, match="no price service is recorded for ETH3L: others must execute"):
+        deployed.act(vault, keeper.decided(report_of(), 0, False), site.account(1))
+    stranger_executes(site, deployed)
+    done = deployed.act(vault, Action(Kind.SETTLE), site.account(1))
+
+    assert done["emitted"] == "Settled"
+
+
 def test_once__market_suspended__fails_in_words_and_the_order_waits(site, request_mint, worker, report_of):
     request_mint()
     work = worker()

@@ -61,6 +61,12 @@ def test_revert__any_data__is_one_line(raw, name, said):
     assert "\n" not in str(error)
 
 
+def test_revert__numbers__are_there_by_name():
+    error = errors.revert(data("PriceStale(uint256,uint256)", 7, 9_000), TABLE)
+
+    assert error.fields == {"updatedAt": 7, "age": 9_000}
+
+
 def test_revert__data_cut_short__makes_nothing_up():
     """With Ape in the process eth_abi reads missing words as zeros."""
     importlib.import_module("ape.utils.abi")
