@@ -340,3 +340,36 @@ contract QueueFoundFineTest is QueueRig {
         vm.assertEq(queue.maxDeposit(attacker), 0, "E-3: not before a price that nobody knew");
     }
 }
+
+contract QueueFoundEmptyTest is QueueRig {
+    constructor() QueueRig(3e18, usd(6)) {
+        changeFees(0, 0, 0);
+    }
+
+    /// @dev The first order filled so little that it cost more than it brought: all that lay in the vault was paid to
+    /// leavers who do not exist.
+    function test_settle__first_fill_mints_no_share__leaves_what_is_there() public {
+        donate(outsider, 10 * unit);
+        venue.setKeeperDeposit(1e18);
+        venue.setFillRatio(0.001e18);
+        uint256 id = requestDeposit(minter, 100 * unit, false);
+        commit(keeper);
+        wait_(venue.fillableFrom());
+        venue.execute(START_PRICE);
+        settle(keeper, new bytes[](0));
+        cancelDeposit(minter, id);
+
+        int256 all = int256(asset.balanceOf(address(queue)) * scale)
+            + LeverageMath.equity(venue.position().cash, venue.position().size, START_PRICE);
+        vm.assertEq(vault.equity(), all, "I-1: what is owed to nobody is the vault's");
+    }
+
+    /// @dev Without a price a commit of an empty vault divided by zero.
+    function test_commit__empty_and_without_a_price__tells_why_not() public {
+        feed.set(0);
+        requestDeposit(minter, 100 * unit, false);
+
+        vm.expectPartialRevert(ILeveragedVault.NothingDue.selector);
+        commit(keeper);
+    }
+}
