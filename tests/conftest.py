@@ -99,6 +99,7 @@ def world(project, chain, accounts):
 
     return SimpleNamespace(
         roles=roles,
+        accounts=accounts,
         keys={account.address: account.private_key for account in accounts[:8]},
         deploy=deploy,
         assets=assets,

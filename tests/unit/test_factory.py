@@ -45,6 +45,25 @@ def codes(project, world, long, factory):
     return build
 
 
+@pytest.fixture
+def queued_codes(project, world, queued, factory):
+    """The same of a queued vault and its queue; `queue` is another one that the vault names."""
+
+    def build(symbol, queue=None):
+        key = key_of(symbol)
+        adapter_code = _code(project.MockDelayedVenue, world.assets[6].address)
+        queue_code = _code(project.RequestQueue, world.assets[6].address)
+        config = (
+            symbol, symbol, 3 * WAD, predicted(factory, key, adapter_code), queued.oracle.address,
+            world.direct.address, world.direct.address, astuple(policy(3 * WAD)), astuple(FEES),
+            astuple(caps(6)),
+        )  # fmt: skip
+        queue = queue or predicted(factory, key, queue_code)
+        return adapter_code, queue_code, _code(project.QueuedVault, config, queue)
+
+    return build
+
+
 def _code(kind, *arguments):
     code = bytes(kind.contract_type.deployment_bytecode.to_bytes())
     return code + bytes(kind.constructor.encode_input(*arguments))
@@ -118,6 +137,44 @@ def test_create__code_that_fails__says_why_and_leaves_no_trace(factory, create, 
 
     assert factory.count() == 0
     assert factory.vaultOf(key_of("ETH6L")) == "0x" + "00" * 20
+
+
+def test_create__a_queued_vault__is_bound_to_its_queue(factory, queued_codes, project, owner):
+    key, codes = key_of("ETH3Q"), queued_codes("ETH3Q")
+
+    tx = factory.create(key, *codes, sender=owner)
+
+    vault = project.QueuedVault.at(factory.vaultOf(key))
+    queue = project.RequestQueue.at(vault.queue())
+    assert queue.address == predicted(factory, key, codes[1])
+    assert (queue.vault(), queue.share()) == (vault.address, vault.token())
+    assert project.LeveragedToken.at(vault.token()).vault(queue.asset()) == queue.address
+    assert only(tx, factory.VaultCreated).vault == vault.address
+
+
+def test_create__a_queued_vault_with_another_queue__reverts(factory, queued_codes, project, world, owner):
+    other = project.RequestQueue.deploy(world.assets[6], sender=owner)
+    key, codes = key_of("ETH3Q"), queued_codes("ETH3Q", queue=other.address)
+
+    with reverts(
+        factory.QueueNotBound,
+        queue=predicted(factory, key, codes[1]),
+        vault=predicted(factory, key, codes[2]),
+    ):
+        factory.create(key, *codes, sender=owner)
+
+    assert factory.count() == 0
+    assert other.vault() == "0x" + "00" * 20
+
+
+def test_create__a_queue_for_a_vault_without_one__reverts(factory, codes, queued_codes, owner):
+    adapter_code, _, vault_code = codes("ETH3L")
+    queue_code = queued_codes("ETH3L")[1]
+
+    assert not works(
+        lambda: factory.create(key_of("ETH3L"), adapter_code, queue_code, vault_code, sender=owner)
+    )
+    assert factory.count() == 0
 
 
 def test_threat_redeploy_index_bug__listing_and_keys__are_a_bijection(factory, create, project):

@@ -1,7 +1,7 @@
 """The lens: many vaults in one call, none of which can spoil another's report."""
 
 import pytest
-from market import wad
+from market import wad, works
 
 from leverage.types import WAD
 
@@ -67,3 +67,54 @@ def test_reports__a_ruined_vault__is_reported_as_such(lens, long, outsider):
 
 def test_reports__of_none__are_none(lens):
     assert lens.reports([]) == []
+
+
+def test_report__an_instant_vault__waits_for_nothing(lens, long):
+    report = lens.report(long.vault)
+
+    assert not report.isQueued
+    assert report.waiting.order.stage == report.waiting.assets == report.waiting.shares == 0
+    assert not works(lambda: lens.waiting(long.vault))
+
+
+def test_report__a_queued_vault__says_what_waits(lens, queued, minter, redeemer):
+    queued.leave(minter, wad(100))
+    opened = queued.now
+    queued.wait(10)
+    queued.request(redeemer, 500)
+
+    waiting = lens.report(queued.vault).waiting
+
+    assert lens.report(queued.vault).isQueued
+    assert (waiting.assets, waiting.shares, waiting.openedAt) == (queued.units(500), wad(100), opened)
+    assert waiting.order.stage == waiting.cashShort == 0
+    assert tuple(lens.waiting(queued.vault)) == tuple(waiting)
+
+
+def test_waiting__an_order_in_flight__is_told_with_what_joined_since(lens, queued, minter, redeemer):
+    queued.leave(minter, wad(100))
+    queued.commit()
+    queued.request(redeemer, 500)
+
+    waiting = lens.waiting(queued.vault)
+
+    assert tuple(waiting.order) == tuple(queued.adapter.order())
+    # Deposits were not in flight: theirs is still the batch to be committed.
+    assert (waiting.assets, waiting.shares, waiting.openedAt) == (queued.units(500), 0, queued.now)
+
+
+def test_waiting__a_payout_held_back__is_short(lens, queued, minter, outsider):
+    queued.adapter.fail("", "held back", sender=outsider)
+    queued.leave(minter, wad(5_000))
+    queued.fill()
+
+    assert lens.waiting(queued.vault).cashShort == queued.vault.cashShort() > 0
+
+
+def test_waiting__without_a_price__is_told_all_the_same(lens, queued, minter, outsider):
+    queued.leave(minter, wad(100))
+    queued.feed.set(-5, sender=outsider)
+
+    assert lens.waiting(queued.vault).shares == wad(100)
+    (report,) = lens.reports([queued.vault])
+    assert report.failure != b""

@@ -130,3 +130,40 @@ def test_permit__used_twice__reverts(long, permit, minter, redeemer):
 
     with reverts(long.token.ERC2612InvalidSigner, owner=minter, signer=ANY):
         long.token.permit(minter, redeemer, WAD, deadline, v, r, s, sender=redeemer)
+
+
+def test_read__a_queued_vaults_token__names_the_queue_as_its_entry(queued, world):
+    assert queued.token.vault() == queued.vault.address
+    assert queued.token.vault(queued.asset) == queued.queue.address
+    assert queued.token.vault(world.assets[18]) == "0x" + "00" * 20
+
+
+def test_pull__by_anybody_but_the_entry__reverts(queued, long, owner, minter):
+    for market, entry in ((queued, queued.queue), (long, long.vault)):
+        for caller in (owner, minter):
+            with reverts(market.token.OnlyVault, caller=caller, vault=entry):
+                market.token.pull(caller, minter, 1, sender=caller)
+
+
+def test_mint_and_burn__by_the_queue__are_the_vaults(queued, minter, outsider, world):
+    queue = world.accounts.impersonate_account(queued.queue.address)
+    queue.balance = 10**18
+
+    with reverts(queued.token.OnlyVault, caller=queue, vault=queued.vault):
+        queued.token.mint(outsider, 1, sender=queue)
+    with reverts(queued.token.OnlyVault, caller=queue, vault=queued.vault):
+        queued.token.burn(minter, minter, 1, sender=queue)
+    queued.token.pull(minter, minter, WAD, sender=queue)
+
+    assert queued.token.balanceOf(queued.queue) == WAD
+    queued.token.transfer(minter, WAD, sender=queue)
+
+
+def test_permit__signed_by_the_holder__lets_somebody_request(queued, permit, minter, redeemer):
+    v, r, s = permit(redeemer, WAD, queued.now, token=queued.token)
+
+    queued.token.permit(minter, redeemer, WAD, queued.now, v, r, s, sender=redeemer)
+    queued.queue.requestRedeem(WAD, redeemer, minter, sender=redeemer)
+
+    assert queued.queue.pendingRedeemRequest(1, redeemer) == WAD
+    assert queued.token.allowance(minter, redeemer) == 0
