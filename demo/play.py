@@ -42,12 +42,13 @@ class Play(ABC):
         self.dailies: dict[str, Ideal] = {}
         self.passes = 0  # Of the keeper.
         self.failures = 0
+        self.on_the_way: int | None = None  # Largest difference of the books while positions were open.
         self.given = 0  # Collateral that holders were given to put in.
 
     def run(self) -> Story:
         """Play from the first row to the last share."""
         began, block = wall.monotonic(), self._block()
-        before = self.ledger.accounts(0)
+        self._before = self.ledger.accounts(0)
         rows = self.prices.rows
         acts = self._acts(len(rows))
 
@@ -71,7 +72,7 @@ class Play(ABC):
             asset=self.stage.asset,
             decimals=self.perp.decimals,
             tracks=self.tracks,
-            books=self._books(before),
+            books=self._books(),
             passes=self.passes,
             failures=self.failures,
             transactions=self._block() - block,
@@ -180,21 +181,33 @@ class Play(ABC):
 
     # Sums
 
-    def _books(self, before: dict[str, int]) -> Books:
-        after = self.ledger.accounts(self.given * self._scale)
+    def _books(self) -> Books:
         flows = [flow for track in self.tracks.values() for flow in track.holders.values()]
-        places = [(x.adapter, x.vault, x.queue) for x in self.stage.listings]
-        left = sum(self.ledger.worth(adapter) for adapter, *_ in places)
-        left += sum(self.ledger.held(place) for trio in places for place in trio if place)
         return Books(
             put_in=sum(flow.put_in for flow in flows) * self._scale,
             got_out=sum(flow.got_out for flow in flows) * self._scale,
-            fees=self.ledger.held(self.stage.treasury) + self.ledger.held(self.stage.keeper),
-            left_behind=left,
-            others={name: after[name] - before[name] for name in after},
+            fees=self._house(),
+            left_behind=self._inside(),
+            others=self._others(),
             labels=self.ledger.labels,
             allowed=self._allowed(),
+            on_the_way=self.on_the_way,
         )
+
+    def _others(self) -> dict[str, int]:
+        """What everybody else has more than at the start."""
+        after = self.ledger.accounts(self.given * self._scale)
+        return {name: after[name] - self._before[name] for name in after}
+
+    def _inside(self) -> int:
+        """What is in vaults and their venue accounts."""
+        places = [(x.adapter, x.vault, x.queue) for x in self.stage.listings]
+        held = sum(self.ledger.held(place) for trio in places for place in trio if place)
+        return held + sum(self.ledger.worth(adapter) for adapter, *_ in places)
+
+    def _house(self) -> int:
+        """What treasury and keeper have of the collateral."""
+        return self.ledger.held(self.stage.treasury) + self.ledger.held(self.stage.keeper)
 
     # Internals
 

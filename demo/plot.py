@@ -29,8 +29,8 @@ MARKS = {
 IDEAL = {"color": "black", "lw": 0.9, "ls": (0, (4, 2))}
 DAILY = {"color": ORANGE, "lw": 1.2, "ls": (0, (1, 1.5))}
 VISIT = {"color": GREY, "lw": 0.8, "ls": (0, (1, 2))}
-SETTLED = {"color": SKY, "lw": 1.0, "ls": "-", "zorder": 0.5}
-CANCELLED = {"color": RED, "lw": 1.2, "ls": (0, (2, 1)), "zorder": 0.6}
+SETTLED = {"color": "black", "marker": "|", "ls": "", "ms": 13, "mew": 1.4, "zorder": 4}
+CANCELLED = {"color": RED, "marker": "x", "ls": "", "ms": 7, "mew": 1.8, "zorder": 4}
 COLUMNS = 3
 STYLE = {
     "font.size": 9,
@@ -75,7 +75,7 @@ def _figure(story: Story) -> Figure:
     title = f"Leveraged tokens on {story.venue}, {story.period}"
     figure.suptitle(title, x=0.05, ha="left", y=1 - 0.2 / height, fontsize=14, weight="bold")
     figure.text(0.05, 1 - 0.58 / height, story.source, fontsize=9.5, color=GREY, va="top")
-    for handles, y in ((_lines(), 0.36), (_marks(is_queued(story)), 0.08)):
+    for handles, y in ((_lines(is_queued(story)), 0.36), (_marks(), 0.08)):
         figure.legend(
             handles=handles, loc="lower left", bbox_to_anchor=(0.045, y / height), ncols=9, frameon=False
         )
@@ -115,9 +115,10 @@ def _draw_leverage(axes: Axes, track: Track) -> None:
             zorder=5,
         )
     for settled in track.settlements:
-        axes.axvline(_time(settled.time), **SETTLED)
+        if settled.leverage_before and settled.leverage_after:
+            axes.plot(_time(settled.time), settled.leverage_after / WAD, **SETTLED)
     for time in track.cancelled:
-        axes.axvline(_time(time), **CANCELLED)
+        axes.plot(_time(time), track.target / WAD, **CANCELLED)
     axes.set_ylabel("leverage, x")
     axes.margins(x=0.01, y=0.12)
     axes.xaxis.set_major_locator(mdates.AutoDateLocator(maxticks=7))
@@ -134,20 +135,21 @@ def _draw_visits(axes: Axes, track: Track) -> None:
                 axes.axvline(_time(time), **VISIT)
 
 
-def _lines() -> list[Line2D]:
+def _lines(with_orders: bool) -> list[Line2D]:
+    orders = []
+    if with_orders:
+        settled = Line2D([], [], **SETTLED, label="a batch settles while others stay")
+        orders = [settled, Line2D([], [], **CANCELLED, label="an order is cancelled")]
     return [
         Line2D([], [], color=SKY, lw=3.2, label="nav"),
         Line2D([], [], **IDEAL, label="ideal: the target multiple, reset at the same rebalances, no costs"),
         Line2D([], [], **DAILY, label="ideal, reset once a day"),
         Line2D([], [], color=GREY, lw=0.9, label="price of the asset, start = 1"),
+        *orders,
     ]
 
 
-def _marks(with_batches: bool) -> list[Line2D | Patch]:
-    batches = []
-    if with_batches:
-        settled = Line2D([], [], **SETTLED, label="a batch settles")
-        batches = [settled, Line2D([], [], **CANCELLED, label="an order is cancelled")]
+def _marks() -> list[Line2D | Patch]:
     return [
         Line2D([], [], color=BLUE, lw=1.3, label="leverage"),
         Patch(color=LIGHT, label="its band"),
@@ -166,7 +168,6 @@ def _marks(with_batches: bool) -> list[Line2D | Patch]:
             for trigger, (marker, colour) in MARKS.items()
         ),
         Line2D([], [], **VISIT, label="a holder comes or goes"),
-        *batches,
     ]
 
 

@@ -29,7 +29,7 @@ STEP = 1_000  # The first user puts in this, the second twice as much, and so on
 QUARTER = WAD // 4
 STRANGERS = 3  # Of so many orders one is executed by somebody else.
 RETRIES = 5  # Passes in which an order that failed must have found its way.
-DUST = 10**4  # Wei that an order may lose by the venue's rounding.
+DUST = 100  # Wei that an order may lose by the venue's rounding.
 
 
 @dataclass(frozen=True)
@@ -92,8 +92,10 @@ class QueuedPlay(Play):
         self._ask_in(self._named(LEFT), WHALE)
         self._pass("the first holders ask for shares")
         for listing in self.stage.listings:
-            (settled,) = self.tracks[listing.symbol].settlements
-            self._compare(listing.symbol, settled.price)
+            settlements = self.tracks[listing.symbol].settlements
+            if not settlements:
+                raise StageError(f"{listing.symbol}: the first order was not filled")
+            self._compare(listing.symbol, settlements[-1].price)
 
     def _crowd(self) -> None:
         for number in range(1, USERS + 1):
@@ -235,6 +237,16 @@ class QueuedPlay(Play):
         self._hear(self.stage.keep(WATCH))
         self.passes += 1
         self._follow(block)
+        self._check_books()
+
+    def _check_books(self) -> None:
+        """The sum of all with positions open; while an order waits its deposit is in nobody's margin."""
+        if any(listing.adapter.call("order")[0] for listing in self.stage.listings):
+            return
+        names = {name for track in self.tracks.values() for name in track.holders}
+        held = sum(self.ledger.held(actor(name)) for name in names)
+        missing = self.given - held - self._house() - self._inside() - sum(self._others().values())
+        self.on_the_way = max(self.on_the_way or 0, missing, key=abs)
 
     def _hear(self, failures: list[str]) -> None:
         for failure in dict.fromkeys(failures):
@@ -375,10 +387,10 @@ def _fields(entry: dict[str, Any], log: dict[str, Any]) -> dict[str, int]:
 def _sentence(listing: Listing, settled: Settlement) -> str:
     market, price = listing.market, f"{settled.price / WAD:,.2f}"
     asked = f"{settled.requests} request{'s' if settled.requests != 1 else ''} of {settled.asked / WAD:,.2f}"
-    who = ", executed by a stranger" if settled.is_strangers else ""
+    who = ", by a stranger" if settled.is_strangers else ""
     deed = "buys" if settled.size > 0 else "sells"
     return (
         f"{listing.symbol} settles {asked} {market}: one order {deed} {abs(settled.size) / WAD:,.2f}"
         f" at {price}{who};"
-        f" {settled.leverage_before / WAD:.4f}x → {settled.leverage_after / WAD:.4f}x"
+        f" {settled.leverage_before / WAD:.3f}x → {settled.leverage_after / WAD:.3f}x"
     )

@@ -23,6 +23,13 @@ NOTE = (
     " `path` at one time. `others_in` and `others_out` are what a holder's coming and going gave all others."
 )
 
+NOTE_ON_BATCHES = (
+    " A settlement is an order that was filled: `requests`, with their `assets` and `shares`, are what it"
+    " settled, `asked` is the size of all its parts, `size` that of the one order, `gain` what it gave each"
+    " share that stayed, at the fill's index price. `cancelled`: when orders ended without a fill."
+    " `on_the_way`: the largest difference of the same sum after each scene, positions open."
+)
+
 
 class ReportError(LeverageError):
     """A sum that must close and does not."""
@@ -34,7 +41,7 @@ class ReportError(LeverageError):
 def to_dict(story: Story) -> dict[str, Any]:
     """The whole story, ready for JSON."""
     return {
-        "note": NOTE,
+        "note": f"{NOTE}{NOTE_ON_BATCHES}" if is_queued(story) else NOTE,
         "venue": story.venue,
         "source": story.source,
         "period": story.period,
@@ -108,6 +115,7 @@ def _conservation(story: Story) -> dict[str, Any]:
         "fees": books.fees,
         "left_behind": books.left_behind,
         **books.others,
+        **({} if books.on_the_way is None else {"on_the_way": books.on_the_way}),
         "allowed": books.allowed,
     }
     return {
@@ -143,7 +151,8 @@ def is_queued(story: Story) -> bool:
 
 def holds(story: Story) -> bool:
     """Whether everything that was put in is accounted for."""
-    return abs(story.books.difference) < story.books.allowed
+    books = story.books
+    return max(abs(books.difference), abs(books.on_the_way or 0)) < books.allowed
 
 
 def check(story: Story) -> None:
@@ -235,15 +244,15 @@ def _batches(story: Story) -> Table:
     moves = [abs(s.leverage_after - s.leverage_before) / WAD for s in settlements if _is_neutral(s)]
     table = _table(
         "What became of the requests: one order for all of a batch",
-        f"a settlement moved leverage by {max(moves, default=0):.4f}x at most,"
-        f" and nav of all others by {min(gains, default=0):+.5f} to {max(gains, default=0):+.5f} bp",
+        "strangers': executed by others than the keeper."
+        f" A settlement moved leverage by {max(moves, default=0):.4f}x at most,\nand nav of all others"
+        f" by {min(gains, default=0):+.5f} to {max(gains, default=0):+.5f} bp, better fills included",
         ("token", "left"),
         ("requests", "right"),
         ("orders", "right"),
-        ("by strangers", "right"),
+        ("strangers'", "right"),
         ("cancelled", "right"),
-        ("to trade", "right"),
-        ("traded", "right"),
+        ("size asked → ordered", "right"),
         ("most that left", "left"),
     )
     for track in story.tracks.values():
@@ -255,8 +264,7 @@ def _batches(story: Story) -> Table:
             f"{len(batches)}",
             f"{sum(s.is_strangers for s in batches)}",
             f"{len(track.cancelled)}",
-            f"{asked / WAD:,.2f} {track.market}",
-            f"{traded / WAD:,.2f} {track.market}",
+            f"{asked / WAD:,.2f} → {traded / WAD:,.2f} {track.market}",
             _exodus(batches),
         )
     return table

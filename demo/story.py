@@ -146,6 +146,7 @@ class Books:
     others: dict[str, int]  # What everybody else has more than before, by the venue's books.
     labels: dict[str, str]  # Who they are, in the order to show them.
     allowed: int  # What the venue may round away.
+    on_the_way: int | None = None  # Largest difference of the same sum with positions open, if looked at.
 
     @property
     def difference(self) -> int:

@@ -2,6 +2,7 @@
 
 import io
 import json
+from functools import cache
 
 import pytest
 from click.testing import CliRunner
@@ -29,32 +30,46 @@ def shortened(path):
 
 
 @pytest.fixture(scope="module")
-def played(tmp_path_factory):
-    out = tmp_path_factory.mktemp("demo")
-    screen = io.StringIO()
-    perform("perp_v2", shortened(out / "prices.csv"), out / "new folder", Console(file=screen, width=104))
-    return out / "new folder", screen.getvalue()
+def performances(tmp_path_factory):
+    """The demo's files and what it says, by venue: played when first asked for."""
+
+    @cache
+    def play(venue):
+        out = tmp_path_factory.mktemp("demo")
+        screen = io.StringIO()
+        perform(venue, shortened(out / "prices.csv"), out / "new folder", Console(file=screen, width=104))
+        return out / "new folder", screen.getvalue()
+
+    return play
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
+def played(performances, venue):
+    return performances(venue)
+
+
+@pytest.fixture
 def story(played):
     return json.loads((played[0] / "demo.json").read_text())
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def tokens(story):
     return {token["symbol"]: token for token in story["tokens"]}
 
 
 pytestmark = [pytest.mark.e2e, pytest.mark.venue, pytest.mark.slow]
+everywhere = pytest.mark.parametrize("venue", ["perp_v2", "synthetix"])
+queued = pytest.mark.parametrize("venue", ["synthetix"])
 
 
 def numbers(values):
     return [int(value) for value in values]
 
 
-def test_story__names__venue_source_and_period(story):
-    assert story["venue"] == "perp_v2"
+@everywhere
+def test_story__names__venue_source_and_period(story, venue):
+    assert story["venue"] == venue
     assert "Binance spot" in story["source"]
     assert story["period"] == "2022-11-08 22:40 to 2022-11-09 14:30 UTC"
     assert [token["symbol"] for token in story["tokens"]] == TOKENS
@@ -94,6 +109,7 @@ def test_triggers__crash_and_midnight__are_answered(story, tokens):
     assert int(emergency[0]["tip_shares"]) == 0
 
 
+@everywhere
 def test_rebalances__move_leverage_to_the_target(tokens):
     for token in tokens.values():
         target = int(token["target"])
@@ -104,6 +120,7 @@ def test_rebalances__move_leverage_to_the_target(tokens):
             assert int(rebalance["fee"]) > 0
 
 
+@everywhere
 def test_attribution__lines__add_up_to_the_wei(tokens):
     for token in tokens.values():
         lines = dict(token["attribution"])
@@ -165,13 +182,181 @@ def test_picture_and_tables__are_there(played):
         assert words in text
 
 
+# Where orders fill later
+
+
+def settlements(token, *, requests):
+    return [event for event in token["settlements"] if event["requests"] == requests]
+
+
+def leverages(event):
+    return int(event["leverage_before"]) / WAD, int(event["leverage_after"]) / WAD
+
+
+def is_shared(event):
+    """Whether others stay while these come and go, and nothing else happens."""
+    return event["trigger"] == "NONE" and 0 not in leverages(event)
+
+
+@queued
+def test_batches__each_order__fills_within_seconds_at_one_price_for_all(tokens):
+    for token in tokens.values():
+        for event in token["settlements"]:
+            assert 2 <= event["seconds"] <= 30
+            assert abs(int(event["size"])) <= int(event["asked"]) * (1 + 1e-8)
+
+
+@queued
+def test_batches__settlement__leaves_leverage_and_nav_of_others(tokens):
+    """I-2, I-3. A tip is paid in shares and adds its cash; a fill better than the index is everybody's."""
+    events = [event for token in tokens.values() for event in token["settlements"] if is_shared(event)]
+
+    assert len(events) == 6
+    for event in events:
+        before, after = leverages(event)
+        assert abs(after - before) < abs(before) / 500
+        assert -(10**9) < int(event["gain"]) < WAD // 2_000
+
+
+@queued
+def test_crowd__ten_users__get_the_same_for_the_same(tokens):
+    (event,) = settlements(tokens["ETH3L"], requests=10)
+    flows = {name: flow for name, flow in tokens["ETH3L"]["holders"].items() if name.startswith("user")}
+
+    assert int(event["assets"]) == sum(int(flow["put_in"]) for flow in flows.values()) == 55_000 * WAD
+    assert len({flow["came"] for flow in flows.values()}) == 1
+    for half in (range(1, 6), range(6, 11)):
+        rates = [int(flows[f"user {n}"]["got_out"]) / int(flows[f"user {n}"]["put_in"]) for n in half]
+        assert max(rates) - min(rates) < 1e-12
+
+
+@queued
+def test_crossing__deposits_and_redemptions__pay_each_other(tokens):
+    (event,) = settlements(tokens["ETH3L"], requests=6)
+
+    assert int(event["assets"]) > 0 and int(event["shares"]) > 0
+    assert 0 < abs(int(event["size"])) < int(event["asked"]) // 50
+
+
+@queued
+def test_overlap__requests_while_an_order_is_pending__join_the_next(tokens):
+    _, second, late, last = tokens["ETH3S"]["settlements"]
+    holders = tokens["ETH3S"]["holders"]
+
+    assert (second["requests"], late["requests"], last["requests"]) == (1, 2, 3)
+    assert int(second["shares"]) == 0
+    assert int(late["assets"]) == int(holders["late"]["put_in"]) and int(late["shares"]) > 0
+    assert 0 < holders["late"]["came"] - holders["second"]["came"] <= 10
+
+
+@queued
+def test_silence__order_nobody_executes__is_cancelled_and_retried(story, tokens):
+    (cancelled,) = tokens["BTC3S"]["cancelled"]
+    _, retried, _ = tokens["BTC3S"]["settlements"]
+
+    assert all(not token["cancelled"] for name, token in tokens.items() if name != "BTC3S")
+    assert retried["requests"] == 2
+    assert 100 < retried["time"] - cancelled < 300
+    assert tokens["BTC3S"]["holders"]["second"]["came"] >= retried["time"]
+    assert story["totals"]["keeper_failures"] > 0
+
+
+@queued
+def test_exodus__nine_tenths_leave__leverage_stays(tokens):
+    event = max(filter(is_shared, tokens["BTC3L"]["settlements"]), key=lambda e: int(e["shares"]))
+    before, after = leverages(event)
+
+    assert 0.89 < int(event["shares"]) / int(event["supply"]) < 0.91
+    assert abs(after - before) < 0.002
+    assert before == pytest.approx(3, abs=0.3)
+
+
+@queued
+def test_crash__is_answered_by_an_emergency(story, tokens):
+    emergency = [r for r in tokens["ETH3L"]["rebalances"] if r["trigger"] == "EMERGENCY"]
+
+    assert len(emergency) == 1
+    assert 0 < emergency[0]["time"] - 1_667_989_200 < 30  # 10:20, the bottom, and the time of an order.
+    assert abs(int(emergency[0]["leverage_after"]) - 3 * WAD) <= WAD // 50
+    assert story["totals"]["rebalances"]["SCHEDULED"] >= 1
+
+
+@queued
+def test_nav__queued__starts_at_one_and_follows_the_ideal_multiple(tokens):
+    for token in tokens.values():
+        first, last = (numbers(token["path"][n][1:]) for n in (0, -1))
+
+        assert abs(first[1] - WAD) < WAD // 1_000
+        assert abs(last[1] - last[3]) < WAD * 30 // 10_000  # Costs, and half a day of funding.
+        assert (last[1] > WAD) == (int(token["target"]) < 0)
+
+
+@queued
+def test_exits__everybody__got_out_with_the_change_of_nav_less_costs(tokens):
+    for symbol, token in tokens.items():
+        growth, flow = int(token["path"][-1][2]) / WAD, token["holders"]["first"]
+        kept = int(flow["got_out"]) / int(flow["put_in"]) / growth
+        left = {flow["left"] for flow in token["holders"].values()}
+
+        # In two tokens a quarter left before.
+        assert 0.99 < kept < 0.999 or symbol in ("ETH3S", "BTC3S")
+        assert 0 not in left and max(left) >= token["path"][-1][0]
+        assert all(int(flow["got_out"]) > 0 for flow in token["holders"].values())
+        assert token["settlements"][-1]["leverage_after"] == "0"
+
+
+@queued
+def test_strangers__executed_some_orders__for_the_venues_reward(story, tokens):
+    theirs = sum(event["is_strangers"] for token in tokens.values() for event in token["settlements"])
+    rewards = int(story["conservation"]["strangers"])
+
+    assert theirs > 0
+    assert rewards % (4 * WAD) == 0 and rewards >= theirs * 4 * WAD
+
+
+@queued
+def test_conservation__every_susd__is_accounted_for_on_the_way_and_at_the_end(story, tokens):
+    books = {name: int(value) for name, value in story["conservation"].items() if name != "holds"}
+    flows = [flow for token in tokens.values() for flow in token["holders"].values()]
+
+    assert story["conservation"]["holds"] is True
+    assert books["put_in"] == sum(int(flow["put_in"]) for flow in flows)
+    assert books["got_out"] == sum(int(flow["got_out"]) for flow in flows)
+    parts = "got_out fees left_behind debt_pool fee_pool strangers other_traders difference".split()
+    assert books["put_in"] == sum(books[part] for part in parts)
+    assert books["fees"] > 0 and books["fee_pool"] > 0 and books["debt_pool"] != 0
+    assert max(abs(books["difference"]), abs(books["on_the_way"])) < books["allowed"] <= 10**4
+    assert abs(books["other_traders"]) < 10**9  # Two opposite positions.
+    assert 0 <= books["left_behind"] < 10**9
+
+
+@queued
+def test_story__queued__tells_its_scenes(played):
+    folder, text = played
+
+    assert (folder / "demo.png").stat().st_size > 50_000
+    for words in (
+        "10 users ask for ETH3L in one batch",
+        "they cross inside the batch",
+        "while that order is pending another asks in",
+        "nobody has filled the order",
+        "nine tenths leave BTC3L at once",
+        "EMERGENCY ETH3L",
+        "everybody leaves",
+        "no share is left",
+        "all of it is accounted for",
+        *TOKENS,
+    ):
+        assert words in text
+
+
 # Mistakes
 
 
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [
-        (["--venue", "synthetix"], "unknown venue 'synthetix'; there is: perp_v2"),
+        (["--venue", "mars"], "unknown venue 'mars'; there is: perp_v2, synthetix"),
         (["--prices", "nowhere.csv"], "nowhere.csv: cannot be read: No such file or directory"),
     ],
 )
