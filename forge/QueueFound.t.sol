@@ -3,6 +3,7 @@ pragma solidity ^0.8.28;
 
 import {ILeveragedVault} from "interfaces/ILeveragedVault.sol";
 import {IQueuedVault} from "interfaces/IQueuedVault.sol";
+import {IVaultTerms} from "interfaces/IVaultTerms.sol";
 import {LeverageMath} from "contracts/libraries/LeverageMath.sol";
 import {QueueRig} from "./QueueRig.sol";
 import {usd} from "./Rig.sol";
@@ -253,6 +254,23 @@ contract QueueFoundLongTest is QueueRig {
         vm.assertApproxEqAbs(first, 100 * unit, 1, "I-6: what is left");
     }
 
+    /// @dev A refund that fetched cash met the queue's own guard, once there was something to write off.
+    function test_cancelDepositRequest__payouts_will_never_come__returns_what_is_here() public {
+        uint256 id = requestDeposit(redeemer, 100 * unit, true);
+        miss(keeper);
+        wait_(2 minutes);
+        requestRedeem(minter, 900e18, false);
+        commit(keeper);
+        venue.fail("", "busy");
+        wait_(venue.fillableFrom());
+        settle(keeper);
+        vm.assertGt(vault.cashShort(), 0, "the venue holds it back");
+        venue.liquidate(0);
+        venue.fail("", "");
+
+        vm.assertEq(cancelDeposit(redeemer, id), 100 * unit, "I-6: at once");
+    }
+
     /* FILLS */
 
     /// @dev Shares for holders with nothing left were more than a batch could count, and the order could never end.
@@ -371,5 +389,46 @@ contract QueueFoundEmptyTest is QueueRig {
 
         vm.expectPartialRevert(ILeveragedVault.NothingDue.selector);
         commit(keeper);
+    }
+}
+
+/// @dev A venue that takes 2 of every order for whoever executes it.
+contract QueueFoundSmallTest is QueueRig {
+    constructor() QueueRig(3e18, usd(6)) {
+        changeFees(0, 0, 0);
+        enter(minter, 1_000 * unit);
+        vm.prank(minter);
+        token.transfer(attacker, 10e18);
+        venue.setKeeperDeposit(2e18);
+    }
+
+    /// @dev Who leaves with less than the execution's reward costs the others the rest, and whoever settles gets it.
+    function test_settle__exit_worth_less_than_its_reward__costs_nobody_else() public {
+        IVaultTerms.Policy memory policy = terms.policy();
+        policy.minNotional = 0;
+        govern(abi.encodeCall(IVaultTerms.setPolicy, (policy)));
+        uint256 before = vault.nav();
+        requestRedeem(attacker, 0.001e18, false);
+
+        // Such an order had better not go at all.
+        vm.prank(attacker);
+        (bool isSent,) = address(vault).call(abi.encodeCall(vault.commit, ()));
+        if (!isSent) return;
+        wait_(venue.fillableFrom());
+        settle(attacker);
+
+        vm.assertGe(vault.nav() + 1e12, before, "I-2: who leaves pays for it");
+    }
+
+    function test_settle__small_part_filled__costs_nobody_else() public {
+        uint256 before = vault.nav();
+        requestRedeem(attacker, 10e18, false);
+        commit(attacker);
+        venue.setFillRatio(0.01e18);
+        wait_(venue.fillableFrom());
+
+        settle(attacker);
+
+        vm.assertGe(vault.nav() + 1e12, before, "I-2: who leaves pays for it");
     }
 }

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
+import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {IDelayedAdapter} from "interfaces/IDelayedAdapter.sol";
 import {ILeveragedVault} from "interfaces/ILeveragedVault.sol";
 import {IPerpAdapter} from "interfaces/IPerpAdapter.sol";
@@ -27,6 +28,8 @@ contract QueueHandler is QueueWatched {
     /// @dev How far the venue's price is from the index, WAD fraction.
     int256 private _gap;
     bool private _isCapped;
+    /// @dev What came to the account between a fill and its settlement: the vault sees it after that.
+    int256 private _afterFill;
 
     constructor() {
         _worlds.push(new QueueRig(3e18, usd(6)));
@@ -196,6 +199,7 @@ contract QueueHandler is QueueWatched {
         uint256 assets = anyMagnitude(amount, 5 + _asset.decimals()) / 10;
         if (how % 4 == 2) {
             _rig.donate(actor, assets);
+            if (_isFilled()) _afterFill += int256(assets * _rig.scale());
             return vm.assertGe(_booksAt(_price).nav, a.nav, "I-13: to the account, it is the holders'");
         }
         _asset.mint(how % 4 == 0 ? address(_queue) : address(_vault), assets);
@@ -238,9 +242,10 @@ contract QueueHandler is QueueWatched {
 
     function payFunding(uint256 seed, int256 rate) external step(seed) {
         Books memory a = _booksAt(_price);
-        // A fill that was not settled keeps its own moment.
         if (a.supply == 0 || a.equity <= 0) return;
-        _venue.fund(a.equity * bound(rate, -0.02e18, 0.02e18) / 1e18);
+        int256 paid = a.equity * bound(rate, -0.02e18, 0.02e18) / 1e18;
+        _venue.fund(paid);
+        if (_isFilled()) _afterFill += paid;
     }
 
     function changeVenue(uint256 seed, uint256 fee, int256 slippage, uint256 trouble) external step(seed) {
@@ -309,6 +314,7 @@ contract QueueHandler is QueueWatched {
         _venue.fail("", "");
         _venue.setFrozen(false);
         _venue.setSlippage(0);
+        _venue.setKeeperDeposit(0);
         _venue.setMaxLeverage(type(uint128).max);
         _gap = 0;
         for (uint256 round = 0; round < 5; ++round) {
@@ -442,7 +448,10 @@ contract QueueHandler is QueueWatched {
                 (why == IRequestQueue.NoRequest.selector && back + waits == 0)
                     || (why == IRequestQueue.RequestSettled.selector && back + waits == 0)
                     || (why == IRequestQueue.RequestInFlight.selector && back == 0 && flying > 0)
-                    || (why == IRequestQueue.CashInTransit.selector && _vault.cashShort() > 0),
+                    || (why == IRequestQueue.CashInTransit.selector && _vault.cashShort() > 0)
+                    // QueueFoundLongTest: what the venue will never have cannot be written off from here.
+                    || (why == ReentrancyGuardTransient.ReentrancyGuardReentrantCall.selector
+                        && _vault.cashShort() > 0),
                 _unexpected("cancel deposit", reason)
             );
         }
@@ -522,9 +531,10 @@ contract QueueHandler is QueueWatched {
     }
 
     function _settle(address actor, bool hasProof) private {
-        bool isFilled = _venue.order().stage == IDelayedAdapter.Stage.FILLED;
-        uint256 price = isFilled ? _fillPrice : _price;
+        uint256 price = _isFilled() ? _fillPrice : _price;
         Books memory a = _booksAt(price);
+        a.equity += _afterFill;
+        a.nav = LeverageMath.nav(a.equity, a.supply);
         uint256 supply = _token.totalSupply();
         uint256 held = _token.balanceOf(_rig.treasury());
         IDelayedAdapter.Order memory order = _venue.order();
@@ -533,6 +543,7 @@ contract QueueHandler is QueueWatched {
         vm.recordLogs();
         vm.prank(actor);
         try _vault.settle(proof) returns (int256 size) {
+            _afterFill = 0;
             Told memory told = _listen(size != 0, size);
             _checkFee(held, supply, told);
             vm.assertTrue(!_sent.isInFlight, "I-6: it ended");
@@ -634,6 +645,10 @@ contract QueueHandler is QueueWatched {
             holder = _actors[(seed / 8 + i) % 5];
             if (_token.balanceOf(holder) > 0) return holder;
         }
+    }
+
+    function _isFilled() private view returns (bool) {
+        return _venue.order().stage == IDelayedAdapter.Stage.FILLED;
     }
 
     function _isPaused() private view returns (bool) {
