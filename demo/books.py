@@ -2,10 +2,11 @@
 
 from abc import ABC, abstractmethod
 
-from devnet import Contract, PerpV2, Synthetix, Venue
+from devnet import Contract, PerpV2, Synthetix
 from devnet.artifacts import synthetix
-from devnet.perp_v2_build import ARBITRAGEUR, ATTACKER, LIQUIDATOR, MAKER
+from devnet.perp_v2_build import ARBITRAGEUR, ATTACKER, LIQUIDATOR
 from devnet.synthetix_build import KEEPER, TAKER, key
+from devnet.venue import MAKER
 from leverage.types import WAD
 
 Accounts = dict[str, int]
@@ -115,6 +116,6 @@ class SynthetixLedger(Ledger):
         return self.perp.settlement_token.call("balanceOf", account)
 
 
-def ledger_of(venue: Venue) -> PerpV2Ledger | SynthetixLedger:
+def ledger_of(venue: PerpV2 | Synthetix) -> PerpV2Ledger | SynthetixLedger:
     """The books of a venue."""
     return SynthetixLedger(venue) if isinstance(venue, Synthetix) else PerpV2Ledger(venue)

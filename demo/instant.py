@@ -4,7 +4,7 @@ from demo.play import Act, Play, names
 from demo.stage import Listing
 from demo.story import Flow
 from devnet import PerpV2
-from devnet.perp_v2_build import actor
+from devnet.venue import actor
 from leverage.types import WAD
 
 PATIENCE = 600  # Seconds a holder's order is good for.

@@ -48,15 +48,15 @@ class Play(ABC):
     def run(self) -> Story:
         """Play from the first row to the last share."""
         began, block = wall.monotonic(), self._block()
-        self._before = self.ledger.accounts(0)
         rows = self.prices.rows
         acts = self._acts(len(rows))
 
         for number, row in enumerate(rows):
-            self._wait_until(row.time)
-            self._move(row.prices)
             if number == 0:
-                self._open()
+                self.begin()
+            else:
+                self._wait_until(row.time)
+                self._move(row.prices)
             self._observe()
             for act in acts.get(number, ()):
                 act()
@@ -78,6 +78,14 @@ class Play(ABC):
             transactions=self._block() - block,
             seconds=wall.monotonic() - began,
         )
+
+    def begin(self) -> None:
+        """The first row, and who comes with it."""
+        row = self.prices.rows[0]
+        self._before = self.ledger.accounts(0)
+        self._sleep_until(row.time)
+        self._move(row.prices)
+        self._open()
 
     # What differs by venue
 
@@ -113,8 +121,7 @@ class Play(ABC):
         for moment in range(last - last % WATCH + WATCH, time, WATCH):
             if any(moment - slot_start(x.policy, moment) < x.policy.exclusive for x in self.stage.listings):
                 self._sleep_until(moment)
-                if self.ideals:
-                    self._keep(time)
+                self._keep(time)
         for listing in self.stage.listings:
             track = self.tracks[listing.symbol]
             if track.path and slot_start(listing.policy, time) > track.path[-1].time:
@@ -201,9 +208,9 @@ class Play(ABC):
 
     def _inside(self) -> int:
         """What is in vaults and their venue accounts."""
-        places = [(x.adapter, x.vault, x.queue) for x in self.stage.listings]
-        held = sum(self.ledger.held(place) for trio in places for place in trio if place)
-        return held + sum(self.ledger.worth(adapter) for adapter, *_ in places)
+        places = {place for x in self.stage.listings for place in (x.adapter, x.vault, x.door)}
+        held = sum(self.ledger.held(place) for place in places)
+        return held + sum(self.ledger.worth(x.adapter) for x in self.stage.listings)
 
     def _house(self) -> int:
         """What treasury and keeper have of the collateral."""

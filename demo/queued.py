@@ -88,9 +88,9 @@ class QueuedPlay(Play):
 
     def _open(self) -> None:
         for listing in self.stage.listings:
-            self._ask_in(listing, FIRST)
-        self._ask_in(self._named(LEFT), WHALE)
-        self._pass("the first holders ask for shares")
+            self.ask_in(listing, FIRST)
+        self.ask_in(self._named(LEFT), WHALE)
+        self.serve("the first holders ask for shares")
         for listing in self.stage.listings:
             settlements = self.tracks[listing.symbol].settlements
             if not settlements:
@@ -99,51 +99,51 @@ class QueuedPlay(Play):
 
     def _crowd(self) -> None:
         for number in range(1, USERS + 1):
-            self._ask_in(self._named(CROWDED), f"{CROWD} {number}", number * STEP)
-        self._pass(f"{USERS} users ask for {CROWDED} in one batch")
+            self.ask_in(self._named(CROWDED), f"{CROWD} {number}", number * STEP)
+        self.serve(f"{USERS} users ask for {CROWDED} in one batch")
 
     def _cross(self) -> None:
         for number in range(1, USERS // 2 + 1):
-            self._ask_out(self._named(CROWDED), f"{CROWD} {number}")
-        self._ask_in(self._named(CROWDED), NEWCOMER)
-        self._pass(f"half of the users ask out of {CROWDED} and a newcomer in: they cross inside the batch")
+            self.ask_out(self._named(CROWDED), f"{CROWD} {number}")
+        self.ask_in(self._named(CROWDED), NEWCOMER)
+        self.serve(f"half of the users ask out of {CROWDED} and a newcomer in: they cross inside the batch")
 
     def _overlap(self) -> None:
         listing = self._named(OVERLAPPING)
 
         def interrupt() -> None:
-            self._ask_in(listing, LATE)
-            self._ask_out(listing, FIRST, QUARTER)
+            self.ask_in(listing, LATE)
+            self.ask_out(listing, FIRST, QUARTER)
             self.say(self._now(), f"while that order is pending another asks in and one out of {OVERLAPPING}")
 
-        self._ask_in(listing, SECOND)
+        self.ask_in(listing, SECOND)
         self._interruption = listing, interrupt
-        self._pass(f"a second holder asks for {OVERLAPPING}")
-        self._pass("the next batch takes them")
+        self.serve(f"a second holder asks for {OVERLAPPING}")
+        self.serve("the next batch takes them")
 
     def _fall_silent(self) -> None:
         listing = self._named(SILENT)
-        self._ask_in(listing, SECOND)
-        self._ask_out(listing, FIRST, QUARTER)
+        self.ask_in(listing, SECOND)
+        self.ask_out(listing, FIRST, QUARTER)
         self._is_silent = True
-        self._pass(f"one asks in and one out of {SILENT}, and nobody gets a signed price")
+        self.serve(f"one asks in and one out of {SILENT}, and nobody gets a signed price")
         self._is_silent = False
         for _ in range(RETRIES):
             if not self._open_requests:
                 break
             self._sleep_until(self._now() + WATCH)
-            self._pass()
+            self.serve()
 
     def _leave_alone(self) -> None:
-        self._ask_out(self._named(LEFT), WHALE)
-        self._pass(f"nine tenths leave {LEFT} at once")
+        self.ask_out(self._named(LEFT), WHALE)
+        self.serve(f"nine tenths leave {LEFT} at once")
 
     def _close(self) -> None:
         self._is_over = True
         for listing in self.stage.listings:
             for name in self.tracks[listing.symbol].holders:
-                self._ask_out(listing, name)
-        self._pass("everybody leaves", and_the_house=True)
+                self.ask_out(listing, name)
+        self.serve("everybody leaves", and_the_house=True)
         if self._open_requests:
             raise StageError(f"{len(self._open_requests)} requests have not ended")
         for listing in self.stage.listings:
@@ -157,32 +157,34 @@ class QueuedPlay(Play):
 
     # Requests
 
-    def _ask_in(self, listing: Listing, name: str, units: int = 0) -> None:
+    def ask_in(self, listing: Listing, name: str, units: int = 0) -> None:
+        """A holder asks for shares, with the stake of his part unless another is named."""
         holder, assets = actor(name), (units or STAKE[name]) * self.perp.unit
         self._give(holder, assets)
-        self.perp.settlement_token.send("approve", listing.queue, assets, sender=holder)
+        self.perp.settlement_token.send("approve", listing.door, assets, sender=holder)
         self._ask(listing, DEPOSIT, name, assets)
         flow = self.tracks[listing.symbol].holders.setdefault(name, Flow(0, 0, None, others_out=None))
         flow.put_in += assets
 
-    def _ask_out(self, listing: Listing, name: str, part: int = WAD) -> None:
+    def ask_out(self, listing: Listing, name: str, part: int = WAD) -> None:
+        """A holder asks for collateral, for all of his shares or a part of them."""
         shares = listing.token.call("balanceOf", actor(name)) * part // WAD
         if shares > 0:
             self._ask(listing, REDEEM, name, shares)
 
     def _ask(self, listing: Listing, side: str, name: str, amount: int) -> None:
         holder = actor(name)
-        receipt = listing.queue.send(f"request{side}", amount, holder, holder, sender=holder)
+        receipt = listing.door.send(f"request{side}", amount, holder, holder, sender=holder)
         topic = "0x" + keccak(text=f"{side}Request(address,address,uint256,address,uint256)").hex()
         (number,) = (int(log["topics"][3], 16) for log in receipt["logs"] if log["topics"][0] == topic)
         self._open_requests.append(Request(listing, side, name, number))
 
     def _claim(self, request: Request) -> None:
         """What has come of a request that has ended."""
-        queue, holder = request.listing.queue, actor(request.name)
+        door, holder = request.listing.door, actor(request.name)
         flow = self.tracks[request.listing.symbol].holders[request.name]
         if request.side == DEPOSIT:
-            queue.send("deposit", queue.call("maxDeposit", holder), holder, holder, sender=holder)
+            door.send("deposit", door.call("maxDeposit", holder), holder, holder, sender=holder)
             flow.came = flow.came or self._now()
         else:
             flow.got_out += self._redeem(request.listing, holder)
@@ -190,8 +192,8 @@ class QueuedPlay(Play):
 
     def _redeem(self, listing: Listing, holder: str) -> int:
         had = self.ledger.held(holder)
-        shares = listing.queue.call("maxRedeem", holder)
-        listing.queue.send("redeem", shares, holder, holder, sender=holder)
+        shares = listing.door.call("maxRedeem", holder)
+        listing.door.send("redeem", shares, holder, holder, sender=holder)
         return self.ledger.held(holder) - had
 
     def _ask_house(self, listing: Listing) -> None:
@@ -199,11 +201,11 @@ class QueuedPlay(Play):
         listing.vault.send("accrue", sender=self.stage.treasury)
         for account in (self.stage.treasury, self.stage.keeper):
             if shares := listing.token.call("balanceOf", account):
-                listing.queue.send("requestRedeem", shares, account, account, sender=account)
+                listing.door.send("requestRedeem", shares, account, account, sender=account)
 
     def _claim_house(self, listing: Listing) -> None:
         for account in (self.stage.treasury, self.stage.keeper):
-            if listing.queue.call("maxRedeem", account):
+            if listing.door.call("maxRedeem", account):
                 self._redeem(listing, account)
 
     # Prices
@@ -226,7 +228,8 @@ class QueuedPlay(Play):
 
     # The keeper's passes, and what others do meanwhile
 
-    def _pass(self, text: str = "", *, and_the_house: bool = False) -> None:
+    def serve(self, text: str = "", *, and_the_house: bool = False) -> None:
+        """A pass of the keeper, to the end of the orders it sends; then all claim what they can."""
         if text:
             self.say(self._now(), text)
         if and_the_house:
@@ -236,7 +239,8 @@ class QueuedPlay(Play):
         block = self._block()
         self._hear(self.stage.keep(WATCH))
         self.passes += 1
-        self._follow(block)
+        if self._block() > block:
+            self._follow(block)
         self._check_books()
 
     def _check_books(self) -> None:
@@ -285,7 +289,7 @@ class QueuedPlay(Play):
 
     def _has_ended(self, request: Request) -> bool:
         holder = actor(request.name)
-        return not request.listing.queue.call(f"pending{request.side}Request", request.number, holder)
+        return not request.listing.door.call(f"pending{request.side}Request", request.number, holder)
 
     def _on_committed(self, listing: Listing, log: dict[str, Any], event: dict[str, int], *_: Any) -> None:
         trigger = Trigger(int(log["topics"][2], 16))
@@ -387,10 +391,10 @@ def _fields(entry: dict[str, Any], log: dict[str, Any]) -> dict[str, int]:
 def _sentence(listing: Listing, settled: Settlement) -> str:
     market, price = listing.market, f"{settled.price / WAD:,.2f}"
     asked = f"{settled.requests} request{'s' if settled.requests != 1 else ''} of {settled.asked / WAD:,.2f}"
-    who = ", by a stranger" if settled.is_strangers else ""
+    who = " (stranger's)" if settled.is_strangers else ""
     deed = "buys" if settled.size > 0 else "sells"
     return (
-        f"{listing.symbol} settles {asked} {market}: one order {deed} {abs(settled.size) / WAD:,.2f}"
+        f"{listing.symbol}: {asked} {market}; one order {deed} {abs(settled.size) / WAD:,.2f}"
         f" at {price}{who};"
         f" {settled.leverage_before / WAD:.3f}x → {settled.leverage_after / WAD:.3f}x"
     )

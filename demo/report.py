@@ -222,7 +222,7 @@ def _holders(story: Story) -> Table:
     unit = 10**story.decimals
     names = list(dict.fromkeys(name for track in story.tracks.values() for name in track.holders))
     flows = [flow for track in story.tracks.values() for flow in track.holders.values()]
-    gains = [gain / WAD for flow in flows for gain in (flow.others_in, flow.others_out)]
+    gains = [(gain or 0) / WAD for flow in flows for gain in (flow.others_in, flow.others_out)]
     table = _table(
         f"Who put in and got out, {story.asset}",
         f"each coming or going gave all the others {min(gains):+.7f} to {max(gains):+.7f}",
@@ -318,6 +318,8 @@ def _shareholders(story: Story) -> Table:
 def _flows(story: Story) -> Table:
     books = story.books
     verdict = "all of it is accounted for" if holds(story) else "[red]THE SUM DOES NOT CLOSE[/]"
+    if books.on_the_way is not None:
+        verdict += f"; after each scene, with positions open, it was so to {abs(books.on_the_way)} wei"
     table = _table("Where it went", verdict, ("", "left"), (story.asset, "right"), show_header=False)
     rows = {
         "put in by holders": books.put_in,

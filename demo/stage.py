@@ -18,9 +18,10 @@ from devnet import (
     Anvil,
     AnvilError,
     Contract,
+    PerpV2,
     RevertError,
     RpcError,
-    Venue,
+    Synthetix,
     perp_v2_build,
     start,
     synthetix_build,
@@ -33,6 +34,7 @@ from leverage.errors import LeverageError, error_table, revert
 from leverage.keeper import Clock, Keeper
 from leverage.types import KEEPER_ROLE, Policy, Rebalancing, Report, Snapshot
 
+Handle = PerpV2 | Synthetix
 CHAIN_ID = 31337
 SPECS = {"perp_v2": perp_v2_build.MarketSpec, "synthetix": synthetix_build.MarketSpec}
 ROLES = ("admin", "keepers", "guardian", "treasury")  # Of the first test accounts.
@@ -57,13 +59,13 @@ class Listing:
     vault: Contract
     token: Contract
     adapter: Contract
-    queue: Contract | None = None  # Where holders ask and claim, if the venue fills later.
+    door: Contract  # Where holders come and go: the vault, or its queue.
 
 
 class Stage:
     """Everything is in place, nobody has come yet. Its clock moves only when told to."""
 
-    def __init__(self, venue: str, perp: Venue, chain: Chain, settings: config.Config, account: Any):
+    def __init__(self, venue: str, perp: Handle, chain: Chain, settings: config.Config, account: Any):
         self.venue = venue
         self.perp = perp
         self.chain = chain
@@ -90,7 +92,7 @@ class Stage:
     @property
     def is_queued(self) -> bool:
         """Whether the venue fills later."""
-        return all(listing.queue for listing in self.listings)
+        return all(listing.door != listing.vault for listing in self.listings)
 
     def keep(self, seconds: int) -> list[str]:
         """One pass of the keeper, the next `seconds` later; what it could not do."""
@@ -150,7 +152,7 @@ def staged(venue: str, prices: Prices) -> Iterator[Stage]:
             yield Stage(venue, perp, chain, settings, accounts[ROLES.index("keepers")])
 
 
-def localised(venue: str, perp: Venue, folder: Path, addresses: list[str]) -> config.Config:
+def localised(venue: str, perp: Handle, folder: Path, addresses: list[str]) -> config.Config:
     """The configuration with this chain's addresses put in, and nothing else changed."""
     roles = dict(zip(ROLES, addresses, strict=True))
     overlay = config.devnet(venue, perp.to_dict(), CHAIN_ID, {**roles, "keepers": [roles["keepers"]]})
@@ -179,12 +181,12 @@ def in_words(chain: Chain) -> Iterator[None]:
         raise revert(bytes.fromhex(error.data[2:]), error_table(chain.record.abis.values())) from None
 
 
-def _listing(perp: Venue, chain: Chain, settings: config.Config, symbol: str) -> Listing:
+def _listing(perp: Handle, chain: Chain, settings: config.Config, symbol: str) -> Listing:
     token, entry = settings.tokens[symbol], chain.record.token(symbol)
     kinds = {"vault": entry["kind"], "token": "LeveragedToken", "adapter": entry["adapterKind"]}
-    kinds |= {"queue": "RequestQueue"} if "queue" in entry else {}
     places = {part: Contract(perp.rpc, mock(kind), entry[part]) for part, kind in kinds.items()}
-    return Listing(symbol, token.name, token.market, token.target, token.policy_struct(), **places)
+    door = Contract(perp.rpc, mock("RequestQueue"), entry["queue"]) if "queue" in entry else places["vault"]
+    return Listing(symbol, token.name, token.market, token.target, token.policy_struct(), door=door, **places)
 
 
 def _read(symbol: str, report: Report) -> Snapshot:
