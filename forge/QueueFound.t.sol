@@ -271,6 +271,24 @@ contract QueueFoundLongTest is QueueRig {
         vm.assertEq(cancelDeposit(redeemer, id), 100 * unit, "I-6: at once");
     }
 
+    /// @dev The reserve for a move until the fill asked for more than there was, and the venue let nothing go: with next to
+    /// nothing left to trade, no further order could ask again.
+    function test_settle__nearly_all_leave_and_margin_moves_with_orders__is_paid() public {
+        venue.setMarginMovesWithOrders(true);
+        requestRedeem(minter, token.balanceOf(minter) - 0.1e18, false);
+        fill(keeper);
+        wait_(2 minutes);
+        try vault.commit() {
+            wait_(venue.fillableFrom());
+            settle(keeper);
+        } catch {}
+
+        vault.collectCash();
+
+        (, uint256 paid) = claim(minter);
+        vm.assertGt(paid, 990 * unit, "I-6: without anybody's help");
+    }
+
     /* FILLS */
 
     /// @dev Shares for holders with nothing left were more than a batch could count, and the order could never end.

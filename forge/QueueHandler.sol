@@ -315,6 +315,8 @@ contract QueueHandler is QueueWatched {
         _venue.setFrozen(false);
         _venue.setSlippage(0);
         _venue.setKeeperDeposit(0);
+        // QueueFoundLongTest: where margin moves with orders alone, payouts may wait for one that nobody can send.
+        _venue.setMarginMovesWithOrders(false);
         _venue.setMaxLeverage(type(uint128).max);
         _gap = 0;
         for (uint256 round = 0; round < 5; ++round) {
@@ -343,7 +345,7 @@ contract QueueHandler is QueueWatched {
             vm.assertEq(_queue.maxRedeem(a), 0, "I-6: claimed");
         }
         left += _redemptions;
-        vm.assertEq(_deposits <= 6 * _settlements || _lost > 0 ? 1 : 0, 1, "I-6: deposits are out");
+        if (_lost == 0) vm.assertLe(_deposits, 6 * _settlements, "I-6: deposits are out");
         // The last settlement pays its tips in shares. What an order is too small for waits for company: where gifts of shares keep the vault from ending.
         uint256 dust = _terms.policy().minNotional * WAD / abs(_rig.target()) + 1e16;
         if (nav > 0) vm.assertLe(left * nav / WAD, _shareGifts > 0 ? dust : 1e16, "I-6: shares are out");
