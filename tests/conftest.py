@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 from haste import hasten
-from market import FEES, NOON, Market, QueuedMarket, caps, policy, wad
+from market import FEES, NO_FEES, NOON, Market, QueuedMarket, caps, policy, wad
 
 from leverage.types import ADMIN_ROLE, CREATOR_ROLE, DAY, GUARDIAN_ROLE, KEEPER_ROLE, WAD
 
@@ -92,9 +92,9 @@ def world(project, chain, accounts):
         market = (chain, owner, asset, feed, oracle, adapter, vault, token, terms)
         return QueuedMarket(*market, queue) if queued else Market(*market)
 
-    def seeded(target, decimals, queued=False):
-        market = deploy(target, decimals, timelock=True, queued=queued)
-        (market.seed if queued else market.mint)(minter, 10_000)
+    def seeded(target, decimals, **options):
+        market = deploy(target, decimals, timelock=True, **options)
+        (market.seed if isinstance(market, QueuedMarket) else market.mint)(minter, 10_000)
         return market
 
     return SimpleNamespace(
@@ -108,6 +108,7 @@ def world(project, chain, accounts):
         vacant=deploy(timelock=True),
         markets={key: seeded(*key) for key in ((3, 6), (3, 18), (-3, 6), (-3, 18))},
         queued={key: seeded(*key, queued=True) for key in ((3, 6), (3, 18), (-3, 6))},
+        free=seeded(3, 6, queued=True, fees=NO_FEES, triggers=0, tip_rate=0),
     )
 
 
@@ -160,6 +161,15 @@ def either(world, request):
 def queued(world):
     """The long vault on a venue that fills later. What lies in its queue is counted when the test is over."""
     market = world.queued[3, 6]
+    market.gifts = 0
+    yield market
+    market.audit(world.roles)
+
+
+@pytest.fixture
+def free(world):
+    """The same without fees, tips and rebalances: to the unit, or nearly."""
+    market = world.free
     market.gifts = 0
     yield market
     market.audit(world.roles)

@@ -1,17 +1,9 @@
 """Batches: many requests at the price of one, in whatever order they come, go, fill and fail."""
 
 import pytest
-from market import NO_FEES, PATIENCE, RETRY_DELAY, reverts, wad
+from market import PATIENCE, RETRY_DELAY, reverts, wad
 
 from leverage.types import WAD
-
-
-@pytest.fixture
-def free(deploy, minter):
-    """A vault without fees and tips in which the minter has 10,000 shares, worth 10,000."""
-    market = deploy(queued=True, fees=NO_FEES, tip_rate=0)
-    market.seed(minter, 10_000)
-    return market
 
 
 def test_commit__nothing_on_one_side__leaves_that_batch_collecting(free, minter, redeemer):

@@ -1,15 +1,6 @@
 """Cash in transit and ruin: what the venue holds back, and what it never returns (E-8, I-1)."""
 
-import pytest
-from market import NO_FEES, RETRY_DELAY, only, reverts, wad
-
-
-@pytest.fixture
-def free(deploy, minter):
-    """A vault without fees and tips in which the minter has 10,000 shares, worth 10,000."""
-    market = deploy(queued=True, fees=NO_FEES, tip_rate=0)
-    market.seed(minter, 10_000)
-    return market
+from market import RETRY_DELAY, only, reverts, wad
 
 
 def test_collect_cash__the_venue_pays_in_part__takes_what_there_is(free, minter, outsider):

@@ -1,18 +1,10 @@
 """Settlement: everybody at the fill, to the unit, and who bears what (E-2, E-3, E-9)."""
 
 import pytest
-from market import FEES, NO_FEES, only, wad
+from market import FEES, only, wad
 
 from leverage import leverage_math as lm
 from leverage.types import WAD, Trigger
-
-
-@pytest.fixture
-def free(deploy, minter):
-    """A vault without fees and tips in which the minter has 10,000 shares, worth 10,000: 15 ETH at 2,000."""
-    market = deploy(queued=True, fees=NO_FEES, tip_rate=0)
-    market.seed(minter, 10_000)
-    return market
 
 
 def test_settle__a_deposit__gets_shares_at_the_fill(queued, redeemer, outsider):

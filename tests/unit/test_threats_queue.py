@@ -10,14 +10,6 @@ from leverage import leverage_math as lm
 from leverage.types import DAY, WAD, Caps
 
 
-@pytest.fixture
-def free(deploy, minter):
-    """A vault without fees, tips and rebalances in which the minter has 10,000 shares, worth 10,000."""
-    market = deploy(queued=True, fees=NO_FEES, triggers=0, tip_rate=0)
-    market.seed(minter, 10_000)
-    return market
-
-
 def worth(market, who):
     """Collateral, and shares at nav."""
     return (
