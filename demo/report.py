@@ -319,7 +319,7 @@ def _flows(story: Story) -> Table:
     books = story.books
     verdict = "all of it is accounted for" if holds(story) else "[red]THE SUM DOES NOT CLOSE[/]"
     if books.on_the_way is not None:
-        verdict += f"; after each scene, with positions open, it was so to {abs(books.on_the_way)} wei"
+        verdict += f",\nand with positions open, after each scene, to {abs(books.on_the_way)} wei"
     table = _table("Where it went", verdict, ("", "left"), (story.asset, "right"), show_header=False)
     rows = {
         "put in by holders": books.put_in,
