@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
-import {Address} from "@openzeppelin/contracts/utils/Address.sol";
 import {Math} from "@openzeppelin/contracts/utils/math/Math.sol";
+import {SignedMath} from "@openzeppelin/contracts/utils/math/SignedMath.sol";
 import {SafeCast} from "@openzeppelin/contracts/utils/math/SafeCast.sol";
 import {IDelayedAdapter} from "interfaces/IDelayedAdapter.sol";
 import {IPerpAdapter} from "interfaces/IPerpAdapter.sol";
@@ -20,7 +20,6 @@ import {LeverageMath, WAD} from "contracts/libraries/LeverageMath.sol";
 contract QueuedVault is LeveragedVault, IQueuedVault {
     using LeverageMath for int256;
     using LeverageMath for LeverageMath.Sizes;
-    using Address for address payable;
     using SafeCast for int256;
     using SafeCast for uint256;
 
@@ -174,7 +173,7 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
             IDelayedAdapter.Outcome memory o;
             (o.before, o.price) = (_position(), price);
             _settle(o);
-            if (msg.value > 0) payable(msg.sender).sendValue(msg.value);
+            require(msg.value == 0, IDelayedAdapter.WrongFee(msg.value, 0));
         } else {
             (uint256 margin, uint256 release) = _divide(s, plan);
             if (plan.assets + plan.shares + margin > 0) {
@@ -249,7 +248,7 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
         LeverageMath.Sizes memory z = plan.sizes;
         (z.enter, z.leave, z.rebalance) = (0, 0, wanted);
         if (s.supply == 0) {
-            z.enter = LeverageMath.sizeToLeverage(target, brought.toInt256(), s.size, s.price);
+            if (brought > 0) z.enter = LeverageMath.sizeToLeverage(target, brought.toInt256(), s.size, s.price);
         } else if (s.equity > 0) {
             z.enter = LeverageMath.joining(s.size + wanted, brought, s.equity);
             z.leave = -LeverageMath.portionDown(s.size, plan.shares, s.supply);
@@ -313,7 +312,9 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
         uint256 have = plan.brought / _scale + own;
         uint256 need = purse.idle < 0 ? uint256(-int256(purse.idle)) : 0;
         if (plan.shares > 0 && s.equity > 0) {
-            need += _floor(LeverageMath.portionDown(s.equity, plan.shares, s.supply) * RESERVE / int256(WAD));
+            int256 part = LeverageMath.portionDown(s.equity, plan.shares, s.supply);
+            // Half of what the others have stays margin, however few they are.
+            need += _floor(SignedMath.min(part * RESERVE / int256(WAD), (part + s.equity) / 2));
         }
         (margin, release) = (Math.saturatingSub(have, need), Math.saturatingSub(need, have));
         // Moving collateral there and back costs more than a user's whole request.
@@ -402,6 +403,8 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
             (t.assets, t.shares) = (Batches.filled(t.assets, t.unfilled), Batches.filled(t.shares, t.unfilled));
             t.brought = t.assets - LeverageMath.feeUp(t.assets, s.mintFee);
             t.tips = f.tip + (o.reward > 0 ? o.reward : _lateTip(s, f, t));
+            // Nobody is to pay more for the order than it is worth to him: the rest would be the others'.
+            if (f.trigger == Trigger.NONE) t.tips = Math.min(t.tips, _turnover(s, t.brought * _scale, t.shares) / 4);
             t.cost = _cost(o.fill, o.price);
             uint256 cost = t.tips + (t.cost > 0 ? uint256(t.cost) : 0);
             forEntrants = LeverageMath.costShare(cost, z.enter, z);
@@ -424,7 +427,7 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
                 t.paid = _floor(LeverageMath.portionDown(equity_, t.shares, s.supply) - forLeavers);
             }
             t.tipShares = LeverageMath.toSharesDown(t.tips, equity_, s.supply);
-        } else {
+        } else if (t.shares > 0) {
             // Where nobody stays, whatever is left is the leavers', and shares for tips would be worth nothing.
             t.paid = _floor(LeverageMath.equity(s.cash + o.fill.cash, s.size + o.fill.size, s.price));
         }

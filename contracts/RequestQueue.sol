@@ -216,17 +216,21 @@ contract RequestQueue is IRequestQueue, ReentrancyGuardTransient {
     }
 
     /// @inheritdoc IRequestQueue
-    function cancelDepositRequest(uint256 id, address receiver, address controller)
-        external
-        nonReentrant
-        returns (uint256 assets)
-    {
-        _requireOperator(controller);
-        // What has been at the venue may not be back.
+    function cancelDepositRequest(uint256 id, address receiver, address controller) external returns (uint256) {
+        // What has been at the venue may not be back. Whatever comes of it is told here, so this comes before the guard.
         if (id != _deposits.tail && _isShort()) {
             IQueuedVault(vault).collectCash();
             require(!_isShort(), CashInTransit(IQueuedVault(vault).cashShort()));
         }
+        return _cancelDeposit(id, receiver, controller);
+    }
+
+    function _cancelDeposit(uint256 id, address receiver, address controller)
+        private
+        nonReentrant
+        returns (uint256 assets)
+    {
+        _requireOperator(controller);
         assets = _deposits.cancel(controller, id);
         emit DepositRequestCancelled({
             controller: controller, receiver: receiver, requestId: id, sender: msg.sender, assets: assets

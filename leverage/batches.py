@@ -109,7 +109,8 @@ def margin(fund: Fund, idle: int, assets: int, shares: int) -> int:
     brought = assets - lm.fee_up(assets, fund.mint_fee)
     need = max(0, -idle)
     if shares and fund.equity > 0:
-        need += max(0, lm.div(lm.portion_down(fund.equity, shares, fund.supply) * RESERVE, WAD)) // fund.scale
+        part = lm.portion_down(fund.equity, shares, fund.supply)
+        need += max(0, min(lm.div(part * RESERVE, WAD), lm.div(part + fund.equity, 2))) // fund.scale
     most = max(0, brought + max(0, idle) - need)
     return 0 if most * fund.scale <= lm.div(fund.equity + brought * fund.scale, SPARE) else most
 

@@ -139,15 +139,16 @@ class Twin:
         self.integral = self.chain.terms.call("rates")[2]
         assets = self.deposits.flying.amount if self.deposits.flying else 0
         shares = self.redemptions.flying.amount if self.redemptions.flying else 0
+        left = lm.unfilled(fill.size, lm.order(sizes))
+        some = batches.filled(assets, left)
+        brought = (some - lm.fee_up(some, fund.mint_fee)) * self.scale
+        value = batches.turnover(fund, brought, batches.filled(shares, left))
         late = fill.reward
         if not late:
-            left = lm.unfilled(fill.size, lm.order(sizes))
-            some = batches.filled(assets, left)
-            brought = (some - lm.fee_up(some, fund.mint_fee)) * self.scale
-            value = batches.turnover(fund, brought, batches.filled(shares, left))
             rate, cap = self.policy.tip_rate, self.policy.tip_cap
             late = batches.tip(fund, trigger, value, now - sent_at, rate, cap)
-        done = batches.shared(fund, sizes, fill, assets, shares, tip + late)
+        tips = tip + late if trigger else min(tip + late, value // 4)
+        done = batches.shared(fund, sizes, fill, assets, shares, tips)
         burn_fee = done.burn_fee(fund)
         first = self.supply == 0
         self.supply += done.minted - done.shares
@@ -156,7 +157,7 @@ class Twin:
         self.size += fill.size
         self.cash += fill.cash
         if done.tip_shares:
-            to_sender = done.tip_shares * tip // (tip + late)
+            to_sender = done.tip_shares * tip // tips
             self.mint(COMMITTER, to_sender)
             self.mint(tips_to, done.tip_shares - to_sender)
         if trigger:
