@@ -47,5 +47,6 @@ contract Lens is ILens {
         (w.assets, w.shares, w.openedAt, since) = queue.next();
         if (w.openedAt == 0 || (since != 0 && since < w.openedAt)) w.openedAt = since;
         w.cashShort = vault.cashShort();
+        w.isGone = vault.mark().size != 0 && vault.adapter().position().size == 0;
     }
 }

@@ -53,7 +53,6 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
         uint256 tip;
         uint64 tolerance;
         Trigger trigger;
-        bool isCharged;
     }
 
     /// @dev What a settlement does: batches as requested, as far as they were filled; `brought` and `paid` in assets, net of the mint fee and before the
@@ -189,15 +188,11 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
     function _plan(State memory s, bool isGood, bool mayRaise) private view returns (Plan memory plan) {
         IVaultTerms.Ruling memory r = _rule(s, msg.sender);
         mayRaise = mayRaise && !_status.isRuined && block.timestamp >= r.pausedUntil;
-        bool isEntering = mayRaise && (s.supply == 0 || uint256(_leverage(s).abs()) <= r.bandMax);
         int256 wanted;
-        if (isGood && s.supply > 0) {
-            plan.trigger = r.trigger;
-            if (r.trigger != Trigger.NONE) wanted = _wanted(r, s, mayRaise);
-        }
+        _take(plan, s, mayRaise && (s.supply == 0 || uint256(_leverage(s).abs()) <= r.bandMax));
+        if (isGood && s.supply > 0 && r.trigger != Trigger.NONE) wanted = _wanted(r, s, plan, mayRaise);
         while (true) {
-            if (wanted == 0) plan.trigger = Trigger.NONE;
-            _take(plan, s, isEntering);
+            plan.trigger = wanted == 0 ? Trigger.NONE : r.trigger;
             _size(plan, s, wanted, plan.brought);
             // Without a position there is nothing to trade. The venue rounds what is worth next to nothing: no limit holds.
             if (_notional(plan.order, s.price) < DUST) break;
@@ -217,7 +212,7 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
             bool isForEntrants = plan.sizes.enter.along(plan.order) > 0;
             bool isMore = plan.shares > 0 || (isForEntrants && wanted != 0);
             require(isMore && (isForEntrants || wanted != 0), PriceBeyondLimit(quoted, plan.worst));
-            if (isForEntrants) isEntering = false;
+            if (isForEntrants) _take(plan, s, false);
             else wanted = 0;
         }
         if (plan.sizes.rebalance == 0) plan.trigger = Trigger.NONE;
@@ -232,10 +227,7 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
         uint256 since;
         (plan.assets, plan.shares, plan.openedAt, since) = queue.next();
         // What the terms charge matters to those who come and go alone.
-        if (plan.assets + plan.shares > 0 && !plan.isCharged) {
-            _charge(s);
-            plan.isCharged = true;
-        }
+        if (plan.assets + plan.shares > 0 && plan.brought == 0) _charge(s);
         if (!isEntering) (plan.assets, plan.openedAt) = (0, 0);
         if (cashShort() > 0) (plan.shares, since) = (0, 0);
         plan.openedAt = _earlier(plan.openedAt, since);
@@ -276,11 +268,17 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
     }
 
     /// @dev E-6: the fund's own trade, cut to a chunk; none where it may not be made or is not worth making.
-    function _wanted(IVaultTerms.Ruling memory r, State memory s, bool mayRaise) private view returns (int256 size) {
+    function _wanted(IVaultTerms.Ruling memory r, State memory s, Plan memory plan, bool mayRaise)
+        private
+        view
+        returns (int256 size)
+    {
         size = LeverageMath.sizeToLeverage(target, s.equity, s.size, s.price);
         size = LeverageMath.capped(size, s.price, r.maxNotional);
         if ((size > 0) == (target > 0) && !mayRaise) return 0;
-        if (r.trigger != Trigger.EMERGENCY && _notional(size, s.price) < r.minNotional) return 0;
+        // What tips and fees leave of a fund that everybody has left is no size for who comes next to join at.
+        bool isBegun = s.size == 0 && plan.assets > 0;
+        if (r.trigger != Trigger.EMERGENCY && !isBegun && _notional(size, s.price) < r.minNotional) return 0;
     }
 
     /// @dev How far from the index the order may fill: as a rebalance where it is one, as an emergency where people leave.
@@ -339,10 +337,8 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
     }
 
     /// @inheritdoc IQueuedVault
-    function collectCash() external nonReentrant returns (uint256) {
-        uint256 missing = cashShort();
+    function collectCash() external nonReentrant {
         _collectCash();
-        return missing - cashShort();
     }
 
     /// @dev E-3: everybody at the price of the fill. `o.before` is the holders' part.
@@ -489,19 +485,19 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
         _collectCash();
     }
 
-    /// @dev Fetch what the venue holds of what is owed to others: collateral of deposits whose order failed, then payouts.
+    /// @dev While no order is there, fetch what the venue holds of what is owed to others: collateral of deposits whose order failed, then payouts.
     /// What it will never have is written off in the same order.
     function _collectCash() private {
+        if (_flight.isInFlight) return;
         Purse memory purse = _purse;
-        bool isFlying = _flight.isInFlight;
-        uint256 missing = isFlying ? cashShort() : purse.idle < 0 ? uint256(-int256(purse.idle)) : 0;
+        uint256 missing = purse.idle < 0 ? uint256(-int256(purse.idle)) : 0;
         if (missing > 0) {
             uint256 got = _withdraw(missing);
             missing -= got;
             purse.idle += _signed(got);
-            if (!isFlying) purse.out = uint128(Math.min(Math.saturatingSub(purse.out, got), missing));
+            purse.out = uint128(Math.min(Math.saturatingSub(purse.out, got), missing));
             emit CashCollected({assets: got, cashShort: missing});
-            if (missing > 0 && !isFlying && _isEmpty()) {
+            if (missing > 0 && _isEmpty()) {
                 if (_flight.isReturning && purse.out > 0) {
                     _flight.isReturning = false;
                     queue.refund(purse.out);
@@ -513,7 +509,7 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
                 purse.idle += _signed(missing);
             }
             _purse = purse;
-        } else if (purse.out > 0 && !isFlying) {
+        } else if (purse.out > 0) {
             _purse.out = purse.out = 0;
         }
         if (_flight.isReturning && purse.out == 0) {

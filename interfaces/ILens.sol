@@ -12,13 +12,15 @@ interface ILens {
     /// @param assets Deposits that wait for the next commit.
     /// @param shares Redemptions that wait for the next commit.
     /// @param openedAt When the first of them was made; 0 when there are none.
-    /// @param cashShort Assets of payouts and refunds that the venue has not released yet.
+    /// @param cashShort Assets of payouts that the venue has not released yet.
+    /// @param isGone Whether the venue has taken the position away.
     struct Waiting {
         IDelayedAdapter.Order order;
         uint256 assets;
         uint256 shares;
         uint256 openedAt;
         uint256 cashShort;
+        bool isGone;
     }
 
     /// @param vault The vault read.

@@ -46,5 +46,5 @@ interface IQueuedVault is ILeveragedVault {
     /// its time is over. Anyone. Value pays for the proof; what is left comes back.
     function settle(bytes[] calldata proof) external payable returns (int256 size);
     /// @notice Fetch payouts and refunds that the venue held back. Anyone.
-    function collectCash() external returns (uint256 assets);
+    function collectCash() external;
 }

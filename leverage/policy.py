@@ -117,8 +117,10 @@ def decide(
         return finish(waiting.order, now)
     if snapshot is None or policy is None:
         return _without_price(waiting)
-    if snapshot.supply > 0 and not snapshot.ruined and (snapshot.equity <= 0 or snapshot.size == 0):
-        return Action(Kind.CHECK_RUIN)  # Shares without a position: the venue has liquidated it.
+    # Shares without a position: the venue has liquidated it, or everybody has left but fees and tips.
+    is_gone = snapshot.size == 0 and (waiting is None or waiting.is_gone)
+    if snapshot.supply > 0 and not snapshot.ruined and (snapshot.equity <= 0 or is_gone):
+        return Action(Kind.CHECK_RUIN)
 
     trigger, wanted = _rebalance(snapshot, policy, now, is_keeper, waiting)
     if waiting is None:
@@ -200,7 +202,9 @@ def _rebalance(
         return nothing
     wanted = lm.size_to_leverage(snapshot.target, snapshot.equity, snapshot.size, snapshot.price)
     size_delta = chunk(policy, wanted, snapshot.price)
-    if trigger != Trigger.EMERGENCY and abs(lm.notional(size_delta, snapshot.price)) < policy.min_notional:
+    is_begun = snapshot.size == 0 and waiting is not None and going(snapshot, policy, now, waiting)[0] > 0
+    is_small = abs(lm.notional(size_delta, snapshot.price)) < policy.min_notional
+    if trigger != Trigger.EMERGENCY and is_small and not is_begun:
         return nothing  # Not worth a trade; but a fund of any size is brought out of danger.
     if not may_raise(snapshot, now, waiting) and (size_delta > 0) == (snapshot.target > 0):
         return nothing

@@ -132,6 +132,7 @@ class Waiting:
     shares: int
     opened_at: int
     cash_short: int
+    is_gone: bool = False
     decimals: int = 18
     max_deviation: int = WAD
 

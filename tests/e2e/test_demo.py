@@ -353,7 +353,6 @@ def test_story__queued__tells_its_scenes(played):
         assert words in text
 
 
-@pytest.mark.xfail(reason="the keeper takes a vault that was left for one that was liquidated", strict=False)
 def test_keeper__only_fees_and_tips_are_left__serves_who_comes_next():
     """All leave in the second of the commit: no position is left, but shares that the commit did not know."""
     source = load()

@@ -107,7 +107,9 @@ class Twin:
         if trigger:
             wanted = lm.size_to_leverage(self.target, fund.equity, fund.size, price)
             wanted = rules.chunk(self.policy, wanted, price)
-            if trigger != Trigger.EMERGENCY and abs(lm.notional(wanted, price)) < self.policy.min_notional:
+            is_small = abs(lm.notional(wanted, price)) < self.policy.min_notional
+            is_begun = self.size == 0 and (self.deposits.carried or self.deposits.tail).amount > 0
+            if trigger != Trigger.EMERGENCY and is_small and not is_begun:
                 wanted = 0
         enters = fund.supply == 0 or abs(leverage) <= self.policy.band_max
         going = [side.carried or side.tail for side in (self.deposits, self.redemptions)]

@@ -259,9 +259,6 @@ def test_cash_short__once_the_queue_has_it__is_over(deploy, minter, redeemer, ou
     market.adapter.fail("", "", sender=outsider)
 
     market.vault.collectCash(sender=outsider)
-    market.wait(60)
-    market.fill()
-    market.vault.collectCash(sender=outsider)
 
     assert market.vault.cashShort() == 0
     assert market.queue.maxRedeem(minter) == wad(1_000) - 1
@@ -366,15 +363,16 @@ def test_commit__a_deposit_crosses_a_rebalance_exactly__gets_no_price_of_the_pas
     assert market.in_flight()
 
 
-def test_commit__without_an_order__gives_value_back(deploy, minter, outsider):
-    """What a caller sent for an order that was not needed stayed in the vault."""
+def test_commit__without_an_order__takes_no_value(deploy, minter, outsider):
+    """Value that came with a commit that needed no order stayed in the vault for good."""
     market = deploy(queued=True)
-    market.seed(minter, 1_000)
+    market.seed(minter, 1000)
     market.adapter.liquidate(wad(300), sender=outsider)
     market.vault.checkRuin(sender=outsider)
     market.leave(minter)
 
-    market.commit(outsider, value=WAD)
+    with reverts(market.adapter.WrongFee, sent=WAD, needed=0):
+        market.commit(outsider, value=WAD)
 
     assert market.vault.balance == 0
 
