@@ -28,7 +28,7 @@ MARKET = "ETH"
 RUNNER = actor("runner")  # Whoever commits and settles.
 FILL_DELAY = 2  # Seconds from an order to the first price that fills it.
 PYTH_FEE = 1  # Wei.
-MIN_NOTIONAL = 300 * WAD
+MIN_NOTIONAL = 300 * WAD  # As config/markets.toml has it for this venue.
 
 
 @dataclass(frozen=True)
