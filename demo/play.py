@@ -163,7 +163,7 @@ class Play(ABC):
         before, after = (self.stage.snapshot(listing, number) for number in (block - 1, block))
         values = decode(FIELDS, bytes.fromhex(log["data"][2:]))
         event = Rebalance(after.timestamp, Trigger(int(log["topics"][1], 16)), *values)
-        if before.timestamp > track.path[-1].time:
+        if not track.path or before.timestamp > track.path[-1].time:
             self._add(listing.symbol, before)
         self.ideals[listing.symbol].reset(event.price)
         self._add(listing.symbol, after)
