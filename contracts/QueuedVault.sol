@@ -55,8 +55,8 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
         Trigger trigger;
     }
 
-    /// @dev What a settlement does: batches as requested, as far as they were filled; `brought` and `paid` in assets, net of the mint fee and before the
-    /// burn fee; the tips, WAD, and what of cost and fees the fund bears, WAD.
+    /// @dev What a settlement does: batches as requested, as far as they were filled; `brought` and `paid` in assets, net of
+    /// the mint fee and before the burn fee; the tips, WAD, and what of cost and fees the fund bears, WAD.
     struct Settlement {
         uint256 assets;
         uint256 brought;
@@ -81,13 +81,6 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
     /// @dev What is kept here for leavers beyond what they would get at the commit's price: the price may move until the fill.
     int256 private constant RESERVE = 1.02e18;
 
-    /// @inheritdoc IQueuedVault
-    IRequestQueue public immutable queue;
-    Flight private _flight;
-    /// @dev Who sent the last order for a tip.
-    address private _sender;
-    Purse private _purse;
-
     /// @dev A tenth of equity may lie here as cash, for those who leave next.
     int256 private constant SPARE = 10;
     /// @dev What a tip may take of what comes and goes: a hundredth.
@@ -97,6 +90,13 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
     uint256 private constant RETRY_DELAY = 2 minutes;
     /// @dev WAD of notional below which the venue's rounding decides about a price.
     uint256 private constant DUST = 1e12;
+
+    /// @inheritdoc IQueuedVault
+    IRequestQueue public immutable queue;
+    Flight private _flight;
+    /// @dev Who sent the last order for a tip.
+    address private _sender;
+    Purse private _purse;
 
     constructor(Config memory config, IRequestQueue queue_) LeveragedVault(config, address(queue_)) {
         queue = queue_;
@@ -383,7 +383,7 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
         _collectCash();
     }
 
-    /// @dev Who gets and bears what. The cost is that of the whole order, and an improvement counts as none.
+    /// @dev Who gets and bears what, of as much as was filled. An improvement is the leavers' alone to take.
     function _share(State memory s, Flight memory f, IDelayedAdapter.Outcome memory o)
         private
         view
@@ -391,13 +391,13 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
     {
         if (f.hasDeposits || f.hasRedemptions) (t.assets, t.shares) = queue.inFlight();
         if (!f.hasDeposits) t.assets = 0;
+        LeverageMath.Sizes memory z = LeverageMath.Sizes(f.enter, f.leave, f.rebalance);
+        t.unfilled = LeverageMath.unfilled(o.fill.size, z.order());
+        (t.assets, t.shares) = (Batches.filled(t.assets, t.unfilled), Batches.filled(t.shares, t.unfilled));
+        t.brought = t.assets - LeverageMath.feeUp(t.assets, s.mintFee);
         uint256 forEntrants;
         int256 forLeavers;
         if (o.fill.size != 0) {
-            LeverageMath.Sizes memory z = LeverageMath.Sizes(f.enter, f.leave, f.rebalance);
-            t.unfilled = LeverageMath.unfilled(o.fill.size, z.order());
-            (t.assets, t.shares) = (Batches.filled(t.assets, t.unfilled), Batches.filled(t.shares, t.unfilled));
-            t.brought = t.assets - LeverageMath.feeUp(t.assets, s.mintFee);
             t.tips = f.tip + (o.reward > 0 ? o.reward : _lateTip(s, f, t));
             // Nobody is to pay more for the order than it is worth to him: the rest would be the others'.
             if (f.trigger == Trigger.NONE) t.tips = Math.min(t.tips, _turnover(s, t.brought * _scale, t.shares) / 4);
@@ -413,7 +413,6 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
             );
             t.cost += (t.tips).toInt256() - forEntrants.toInt256() - forLeavers;
         }
-        t.brought = t.assets - LeverageMath.feeUp(t.assets, s.mintFee);
         // Holders with less than nothing are left with next to nothing: who enters does not owe for them.
         int256 equity_ = s.equity > 0 ? s.equity : int256(0);
         t.minted = LeverageMath.toSharesDown(Math.saturatingSub(t.brought * _scale, forEntrants), equity_, s.supply);
