@@ -6,6 +6,7 @@ import {ILens} from "interfaces/ILens.sol";
 import {IRequestQueue} from "interfaces/IRequestQueue.sol";
 import {IQueuedVault} from "interfaces/IQueuedVault.sol";
 import {ILeveragedVault} from "interfaces/ILeveragedVault.sol";
+import {IPerpAdapter} from "interfaces/IPerpAdapter.sol";
 
 /// @title Reads many vaults in one call. Holds nothing, may do nothing.
 /// @custom:stop Nothing to stop.
@@ -20,6 +21,10 @@ contract Lens is ILens {
             } catch (bytes memory failure) {
                 list[i].vault = vaults[i];
                 list[i].failure = failure;
+                // Orders end and people leave without an index price, too.
+                try this.waiting(vaults[i]) returns (Waiting memory w) {
+                    (list[i].isQueued, list[i].waiting) = (true, w);
+                } catch {}
             }
         }
     }
@@ -47,6 +52,9 @@ contract Lens is ILens {
         (w.assets, w.shares, w.openedAt, since) = queue.next();
         if (w.openedAt == 0 || (since != 0 && since < w.openedAt)) w.openedAt = since;
         w.cashShort = vault.cashShort();
-        w.isGone = vault.mark().size != 0 && vault.adapter().position().size == 0;
+        // Not known while the venue has no price of its own.
+        try vault.adapter().position() returns (IPerpAdapter.Position memory p) {
+            w.isGone = p.size == 0 && vault.mark().size != 0;
+        } catch {}
     }
 }

@@ -26,8 +26,8 @@ interface ILens {
     /// @param vault The vault read.
     /// @param snapshot Its snapshot; all zero, its timestamp too, when it could not be taken.
     /// @param policy Its policy, for `decide()`.
-    /// @param isQueued Whether the venue fills later and users come and go through a queue.
-    /// @param waiting What waits in it; empty for an instant vault.
+    /// @param isQueued Whether, as far as it could be told, the venue fills later and users come and go through a queue.
+    /// @param waiting What waits in it, also where no snapshot could be taken; empty for an instant vault.
     /// @param failure Revert data of a snapshot that could not be taken, such as a stale price; empty when there was none.
     struct Report {
         address vault;

@@ -138,29 +138,14 @@ class Chain:
 
     def _report(self, raw: dict[str, Any]) -> Report:
         vault = raw["vault"]
+        waiting = self._waiting(vault, raw["waiting"]) if raw["is_queued"] else None
         if raw["failure"] or not raw["snapshot"]["timestamp"]:
             failure = str(revert(raw["failure"], error_table(self.record.abis.values())))
-            return Report(vault, failure=failure, waiting=self._waiting_at(vault))
+            return Report(vault, failure=failure, waiting=waiting)
         last = raw["snapshot"].pop("rebalancing")
         rebalancing = Rebalancing(**{**last, "chunk": Trigger(last["chunk"])})
         snapshot = Snapshot(**raw["snapshot"], rebalancing=rebalancing)
-        waiting = self._waiting(vault, raw["waiting"]) if raw["is_queued"] else None
         return Report(vault, snapshot, Policy(**raw["policy"]), waiting=waiting)
-
-    def _waiting_at(self, vault: str) -> Waiting | None:
-        """What waits in a vault that has no price; None where there is no queue, or no answer."""
-        symbol = self._symbol_of(vault)
-        entry = self.record.token(symbol) if symbol else {}
-        if "queue" not in entry:
-            return None
-        try:
-            order = self.contract(entry["adapterKind"], entry["adapter"]).call("order")
-            assets, shares, *_ = self.contract("RequestQueue", entry["queue"]).call("next")
-            short = self.contract(entry["kind"], vault).call("cashShort")
-        except LeverageError:
-            return None
-        raw = {"order": order, "assets": assets, "shares": shares, "opened_at": 0, "cash_short": short}
-        return self._waiting(vault, raw)
 
     def _waiting(self, vault: str, raw: dict[str, Any]) -> Waiting:
         entry = self.record.token(self._symbol_of(vault) or "")

@@ -118,3 +118,5 @@ def test_waiting__without_a_price__is_told_all_the_same(lens, queued, minter, ou
     assert lens.waiting(queued.vault).shares == wad(100)
     (report,) = lens.reports([queued.vault])
     assert report.failure != b""
+    assert report.isQueued
+    assert tuple(report.waiting) == tuple(lens.waiting(queued.vault))
