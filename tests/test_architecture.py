@@ -7,8 +7,8 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
 
-# A module here knows only the ones before it, and no chain.
-PURE = ["types", "leverage_math", "policy"]
+# A module or package here knows only the ones before it, and no chain.
+PURE = ["types", "leverage_math", "policy", "twin", "backtest"]
 # The only modules of the package that know Ape.
 DOORS = {"chain", "deploy"}
 CHAIN_LIBRARIES = {"ape", "ape_foundry", "ape_node", "ape_ethereum", "web3"}
@@ -47,22 +47,28 @@ def top_levels(path: Path) -> set[str]:
     return {name.split(".")[0] for name in imports(path)}
 
 
+def part(path: Path) -> str:
+    """The module or package of leverage/ that a file of it belongs to."""
+    return path.relative_to(ROOT / "leverage").with_suffix("").parts[0]
+
+
 def siblings(path: Path) -> set[str]:
-    """Modules of leverage/ that a module of leverage/ imports."""
-    known = {p.stem for p in sources("leverage", ".py")}
-    return {name.split(".")[1] for name in imports(path) if name.startswith("leverage.")} & known
+    """Other modules and packages of leverage/ that a file of leverage/ imports."""
+    known = {part(p) for p in sources("leverage", ".py")}
+    named = {name.split(".")[1] for name in imports(path) if name.startswith("leverage.")}
+    return (named & known) - {part(path)}
 
 
 def test_leverage__pure_modules__know_no_chain_and_only_what_is_below():
-    for rank, module in enumerate(PURE):
-        path = ROOT / "leverage" / f"{module}.py"
-        if path.exists():
-            assert top_levels(path) & (CHAIN_LIBRARIES | {"eth_account"}) == set(), module
-            assert siblings(path) <= set(PURE[:rank]), module
+    for path in sources("leverage", ".py"):
+        if part(path) in PURE:
+            below = set(PURE[: PURE.index(part(path))])
+            assert top_levels(path) & (CHAIN_LIBRARIES | {"eth_account"}) == set(), path
+            assert siblings(path) <= below, path
 
 
 def test_leverage__ape__is_behind_its_doors():
-    knowing = {path.stem for path in sources("leverage", ".py") if "ape" in top_levels(path)}
+    knowing = {part(path) for path in sources("leverage", ".py") if "ape" in top_levels(path)}
 
     assert knowing <= DOORS
 
@@ -80,7 +86,9 @@ def test_leverage__never_imports_what_uses_it():
 
 
 def test_leverage__modules__import_no_circle():
-    graph = {path.stem: siblings(path) for path in sources("leverage", ".py")}
+    graph: dict[str, set[str]] = {}
+    for path in sources("leverage", ".py"):
+        graph.setdefault(part(path), set()).update(siblings(path))
     graph.pop("__init__", None)
     while leaves := {module for module, needs in graph.items() if not needs & graph.keys()}:
         for module in leaves:
