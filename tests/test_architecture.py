@@ -208,7 +208,7 @@ def test_tests__file_names__are_unique_and_in_no_package():
 
 
 def test_rules__have_something_to_rule():
-    modules = {path.stem for path in sources("leverage", ".py")}
+    modules = {part(path) for path in sources("leverage", ".py")}
     contracts = sources("contracts", ".sol")
 
     assert modules >= {*PURE, *DOORS, "keeper"}
