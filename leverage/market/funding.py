@@ -9,6 +9,7 @@ import numpy as np
 from leverage.market import table, times
 from leverage.market.errors import DataError
 from leverage.market.table import Numbers, Times
+from leverage.statistics import YEAR
 
 RATE = "rate"
 
@@ -66,7 +67,7 @@ class Funding:
 
     def per_year(self) -> float:
         """Mean rate as a fraction of the notional per year of 365 days."""
-        return float(self.rate.mean()) * times.YEAR / self.interval if len(self) else 0.0
+        return float(self.rate.mean()) * YEAR / self.interval if len(self) else 0.0
 
     def write(self, path: Path | str) -> None:
         """Write the payments to a .csv, .csv.gz or .parquet file."""

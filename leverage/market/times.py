@@ -3,9 +3,8 @@
 from datetime import UTC, datetime
 
 from leverage.market.errors import DataError
+from leverage.types import DAY
 
-DAY = 86_400
-YEAR = 365 * DAY
 UNITS = {"s": 1, "m": 60, "h": 3_600, "d": DAY, "w": 7 * DAY}
 
 # A number from here on is milliseconds: as such it is of 1973 or later, as seconds of the year 5138.
