@@ -1,0 +1,517 @@
+"""What a token would have done over years of bars: the rules of the contracts at the speed of float64.
+
+There is no second set of rules here. numba compiles the functions of policy.py, leverage_math.py and the
+twin's venue as they stand, on floats in the same unit, WAD. Prices, money and leverage go in and come out in
+plain units. Where a rule stands at its very edge, float64 may fall on the other side than the contracts do.
+"""
+
+import hashlib
+import math
+import sys
+from collections import namedtuple
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from enum import StrEnum
+from pathlib import Path
+from types import ModuleType
+from typing import Any, Protocol, TypeVar, cast
+
+import numba
+import numpy as np
+from numba.extending import overload, register_jitable
+from numpy.typing import NDArray
+
+from leverage import leverage_math as lm
+from leverage import policy as rules
+from leverage import types
+from leverage.twin import venue
+from leverage.twin.vault import TIP_SHARE
+from leverage.types import DAY, WAD, Fees, Policy, Trigger
+
+Floats = NDArray[np.float64]
+Ints = NDArray[np.int64]
+
+LINES = ("price", "funding", "venue_fee", "slippage", "management_fee")
+
+
+class InputError(ValueError):
+    """Bars, funding or a token that cannot be replayed; the text is one line."""
+
+
+class Bars(Protocol):
+    """Evenly spaced bars, stamped with the second at which they open; prices in collateral."""
+
+    time: Ints
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+
+
+class Funding(Protocol):
+    """Payments: at `time`, longs pay this fraction of their notional to shorts; negative the other way."""
+
+    time: Ints
+    rate: Floats
+
+
+class Reaction(StrEnum):
+    """What of a bar the keeper sees and can act on."""
+
+    # The close alone.
+    CLOSES = "closes"
+    # Open, the extreme against the position, the other extreme, close: one after the other, at these prices.
+    EXTREMES = "extremes"
+
+
+@dataclass(frozen=True)
+class Costs:
+    """What a venue charges, in fractions.
+
+    `fee` of the value traded. `impact`: how much worse than the venue's price a trade of one unit of
+    collateral fills, in proportion to the trade (1 / depth). `skew`: premium of the venue's price over the
+    index, which a buyer pays and a seller gets.
+    """
+
+    fee: float = 0.0
+    impact: float = 0.0
+    skew: float = 0.0
+
+
+@dataclass(frozen=True)
+class Token:
+    """What is replayed: `capital` of equity that stands at `target` when the first price is seen.
+
+    `is_keeper`: whether who rebalances has the keeper role, else schedules wait for their exclusive seconds.
+    """
+
+    target: float
+    policy: Policy
+    fees: Fees = Fees(0, 0, 0)
+    costs: Costs = Costs()
+    capital: float = 1_000_000.0
+    is_keeper: bool = True
+
+
+@dataclass(frozen=True)
+class Result:
+    """One row per `every` bars and one for the last, each at its close; `time` is when that is.
+
+    `attribution` has what each of LINES has added to nav since the start, when it was 1: they sum to nav - 1.
+    `trades` has a row per rebalance; `fee` and `slippage` are money. `turnover`: value traded, each time over
+    equity. A fund whose equity is gone holds nothing and is worth nothing from `ruined_at` on.
+    """
+
+    time: Ints
+    price: Floats
+    nav: Floats
+    leverage: Floats
+    size: Floats
+    equity: Floats
+    attribution: dict[str, Floats]
+    trades: NDArray[Any]
+    turnover: float
+    ruined_at: int | None
+
+
+TRADES = np.dtype(
+    [("time", "i8"), ("trigger", "i8")]
+    + [(name, "f8") for name in ("price", "size", "equity", "leverage_before", "leverage_after")]
+    + [(name, "f8") for name in ("fee", "slippage")]
+)
+# The books after something happened: in force from the close of `bar` on.
+LEDGER = np.dtype(
+    [("bar", "i8"), ("time", "i8")]
+    + [(name, "f8") for name in ("size", "cash", "supply", "nav")]
+    + [(f"{line}_line", "f8") for line in LINES]
+)
+
+# What the compiled rules read by name: leverage/types.py has the same words for people.
+_Policy = namedtuple("_Policy", [field.name for field in fields(Policy)])  # type: ignore[misc]
+_Rebalancing = namedtuple("_Rebalancing", "price time chunk buying")
+_Snapshot = namedtuple(
+    "_Snapshot", "price venue_price size equity supply leverage target rebalancing paused_until ruined"
+)
+_Costs = namedtuple("_Costs", "fee impact skew")
+_Terms = namedtuple("_Terms", "target policy management_per_day costs capital is_keeper")
+
+IN_SECONDS = {"triggers", "period", "offset", "exclusive", "cooldown"}
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+settings: Any = numba.config
+
+
+def inlined(function: Function) -> Function:
+    """For use in compiled functions; stays what it is for others."""
+    return register_jitable(function)
+
+
+def compiled(function: Function) -> Function:
+    """Machine code from its first call on, during which other threads can run."""
+    return cast(Function, numba.njit(nogil=True, cache=True)(function))
+
+
+for _function in (
+    *(
+        lm.div,
+        lm.ceil_div,
+        lm.equity,
+        lm.notional,
+        lm.nav,
+        lm.to_shares_down,
+        lm.size_to_leverage,
+        lm.cost_of,
+    ),
+    *(lm.size_net_of_cost, lm.capped, lm.worst_price, lm.fee_up, lm.management_shares, lm.tip),
+    *(
+        rules.due,
+        rules.is_unfinished,
+        rules.moved_against,
+        rules.slot_start,
+        rules.is_exclusive,
+        rules.lateness,
+    ),
+    *(rules.slippage, rules.chunk, rules.may_raise, rules.going, rules._rebalance, venue.fill_price),
+):
+    inlined(_function)
+# What floats have no need of: a check of the sign, and a series for the exponential.
+overload(lm._unsigned)(lambda value: lambda value: value)
+overload(lm.exp_minus_one)(lambda x: lambda x: math.expm1(x / WAD) * WAD)
+
+
+def cache_folder(*modules: ModuleType) -> Path:
+    """Where machine code is kept from one run to the next: a folder for each version of what it is made from.
+
+    numba itself looks at the file of the function that is called, and not at those of the rules it calls.
+    """
+    sources = b"".join(Path(str(module.__file__)).read_bytes() for module in modules)
+    home = Path(settings.CACHE_DIR or Path(__file__).resolve().parent.parent / ".cache" / "numba")
+    return home / hashlib.sha256(sources).hexdigest()[:16]
+
+
+settings.CACHE_DIR = str(cache_folder(types, lm, rules, venue, sys.modules[__name__]))
+
+
+def run(
+    bars: Bars,
+    token: Token,
+    funding: Funding | None = None,
+    reaction: Reaction = Reaction.EXTREMES,
+    *,
+    every: int = 1,
+    is_screened: bool = True,
+) -> Result:
+    """Replay a token over bars. Bars in which nothing can fall due are passed over, unless not `is_screened`.
+
+    At each price: funding that has come due is settled, then the rules are asked, and at most one trade made.
+    """
+    _check(bars, token, funding)
+    reaction = Reaction(reaction)
+    paid_at, rates = (funding.time, funding.rate) if funding else (np.empty(0, np.int64), np.empty(0))
+    time, interval = _ints(bars.time), int(bars.time[1] - bars.time[0])
+    opens = adverse = other = close = _floats(bars.close)
+    first = 3
+    if reaction == Reaction.EXTREMES:
+        first, opens, adverse, other = 0, _floats(bars.open), _floats(bars.low), _floats(bars.high)
+        if token.target < 0:
+            adverse, other = other, adverse
+    path = time, interval, opens, adverse, other, close, first
+    payments = _ints(paid_at), _floats(rates)
+    ledger, trades, ruined_at = _replay(*path, is_screened, *payments, _terms(token))
+    rows = np.unique(np.append(np.arange(every - 1, len(time), every), len(time) - 1))
+    values = _at_closes(ledger, rows, time + interval, close, float(token.fees.management_per_day))
+    nav, leverage, size, equity, *lines = values
+    return Result(
+        time=time[rows] + interval,
+        price=close[rows],
+        nav=nav,
+        leverage=leverage,
+        size=size,
+        equity=equity,
+        attribution=dict(zip(LINES, lines, strict=True)),
+        trades=trades,
+        turnover=float(np.sum(np.abs(trades["size"]) * trades["price"] / trades["equity"])),
+        ruined_at=int(ruined_at) if ruined_at else None,
+    )
+
+
+def _check(bars: Bars, token: Token, funding: Funding | None) -> None:
+    """Refuse what would only fail later, or silently."""
+    n = len(bars.time)
+    if n < 2:
+        raise InputError(f"{n} bars: there must be at least 2")
+    for name in ("open", "high", "low", "close"):
+        values = getattr(bars, name)
+        if len(values) != n:
+            raise InputError(f"{len(values)} values of {name} for {n} bars")
+        if not (np.min(values) > 0 and np.max(values) < math.inf):
+            at = int(np.argmin(np.where(np.isfinite(values), values, -1)))
+            raise InputError(f"{name} of the bar at {int(bars.time[at])} is {values[at]}: it must be above 0")
+    steps = np.diff(bars.time)
+    if steps[0] <= 0 or np.any(steps != steps[0]):
+        at = int(np.argmax(steps != steps[0])) if steps[0] > 0 else 0
+        raise InputError(
+            f"bars are {steps[0]} s apart, but {steps[at]} s after {int(bars.time[at])}: fill the gaps first"
+        )
+    if funding is not None and np.any(np.diff(funding.time) < 0):
+        raise InputError("funding payments must be in order of time")
+    if not 1 <= abs(token.target) <= 5:
+        raise InputError(f"target {token.target:g}x: it must be 1x to 5x, long or short")
+    if not 0 < token.capital < math.inf:
+        raise InputError(f"capital of {token.capital:g}: it must be above 0")
+
+
+def _floats(values: Any) -> Floats:
+    return np.ascontiguousarray(values, np.float64)
+
+
+def _ints(values: Any) -> Ints:
+    return np.ascontiguousarray(values, np.int64)
+
+
+def _terms(token: Token) -> Any:
+    """The token as the compiled rules take it: WAD in float64, seconds and triggers in int64."""
+    taken = {
+        field.name: (int if field.name in IN_SECONDS else float)(getattr(token.policy, field.name))
+        for field in fields(Policy)
+    }
+    costs = token.costs
+    return _Terms(
+        target=float(token.target) * WAD,
+        policy=_Policy(**taken),
+        management_per_day=float(token.fees.management_per_day),
+        costs=_Costs(costs.fee * WAD, costs.impact * WAD, costs.skew * WAD),
+        capital=float(token.capital) * WAD,
+        is_keeper=token.is_keeper,
+    )
+
+
+# Compiled
+
+
+@inlined
+def _leverage(size: Any, price: Any, equity: Any) -> Any:
+    """lm.leverage of a fund that has equity left."""
+    return lm.div(lm.notional(size, price) * WAD, equity)
+
+
+@inlined
+def _fill(costs: Any, size_delta: Any, price: Any) -> Any:
+    """Price at which a trade is filled, and the fee on it."""
+    own = price + price * costs.skew / WAD
+    worse = abs(lm.notional(size_delta, own)) * costs.impact / WAD
+    dealt = venue.fill_price(own, worse, size_delta > 0)
+    return dealt, lm.fee_up(abs(lm.notional(size_delta, dealt)), costs.fee)
+
+
+@inlined
+def _cost(costs: Any, size_delta: Any, price: Any) -> Any:
+    """What a trade costs against the index, and how much of that is the fee."""
+    dealt, fee = _fill(costs, size_delta, price)
+    return lm.cost_of(size_delta, -lm.notional(size_delta, dealt) - fee, price), fee
+
+
+@inlined
+def _planned(terms: Any, trigger: Any, wanted: Any, price: Any, leverage: Any) -> Any:
+    """InstantVault's plan: net of its own cost, cut to a chunk; 0 when too small or filled too badly."""
+    policy = terms.policy
+    cost, _ = _cost(terms.costs, wanted, price)
+    size_delta = rules.chunk(policy, lm.size_net_of_cost(wanted, price, terms.target, cost), price)
+    if trigger != Trigger.EMERGENCY and abs(lm.notional(size_delta, price)) < policy.min_notional:
+        return 0.0
+    dealt, _ = _fill(terms.costs, size_delta, price)
+    worst = lm.worst_price(price, size_delta, rules.slippage(policy, leverage))
+    return 0.0 if (dealt > worst if size_delta > 0 else dealt < worst) else size_delta
+
+
+@inlined
+def _is_quiet(terms: Any, books: Any, last: Any, price: Any, time: Any) -> Any:
+    """Whether nothing can fall due at a price until a schedule's next slot."""
+    equity = lm.equity(books.cash, books.size, price)
+    if equity <= 0:
+        return False
+    leverage = _leverage(books.size, price, equity)
+    # Whoever acts, and however lately the last chunk was traded.
+    late = max(time, last.time + terms.policy.cooldown)
+    return rules.due(terms.policy, last, terms.target, price, leverage, late, True) == Trigger.NONE
+
+
+@inlined
+def _grown(rows: Any, n: Any) -> Any:
+    """The same rows, with room for one more than `n`."""
+    if n < len(rows):
+        return rows
+    larger = np.empty(2 * len(rows), rows.dtype)
+    for i in range(n):
+        larger[i] = rows[i]
+    return larger
+
+
+@inlined
+def _accrue(books: Any, price: Any, time: Any, owed: Any, rate: Any) -> Any:
+    """Book the move of the price, funding `owed`, and the management fee since the last booking."""
+    moved = lm.nav(lm.equity(books.cash, books.size, price), books.supply)
+    books.cash -= owed
+    equity = lm.equity(books.cash, books.size, price)
+    funded = lm.nav(equity, books.supply)
+    books.supply += lm.management_shares(books.supply, rate * (time - books.time) / DAY)
+    charged = lm.nav(equity, books.supply)
+    books.price_line += moved - books.nav
+    books.funding_line += funded - moved
+    books.management_fee_line += charged - funded
+    books.nav = charged
+    books.time = time
+
+
+@inlined
+def _rebalance(terms: Any, books: Any, trigger: Any, size_delta: Any, price: Any) -> Any:
+    """Trade and book the cost, with the tip of a late schedule; returns the fee and the rest of the cost."""
+    policy = terms.policy
+    cost, fee = _cost(terms.costs, size_delta, price)
+    books.size += size_delta
+    books.cash -= lm.notional(size_delta, price) + cost
+    equity = lm.equity(books.cash, books.size, price)
+    traded = lm.nav(equity, books.supply)
+    fee_line = lm.nav(equity + fee, books.supply) - traded
+    books.venue_fee_line -= fee_line
+    books.slippage_line += traded - books.nav + fee_line
+    if trigger == Trigger.SCHEDULED and equity > 0:
+        tip = lm.tip(rules.lateness(policy, books.time), policy.tip_rate, policy.tip_cap)
+        books.supply += lm.to_shares_down(min(tip, equity // TIP_SHARE), equity, books.supply)
+    books.nav = lm.nav(equity, books.supply)
+    books.venue_fee_line += books.nav - traded
+    return fee, cost - fee
+
+
+@compiled
+def _replay(
+    time: Any,
+    interval: Any,
+    opens: Any,
+    adverse: Any,
+    other: Any,
+    close: Any,
+    first: Any,
+    is_screened: Any,
+    paid_at: Any,
+    rates: Any,
+    terms: Any,
+) -> Any:
+    """The books after all that happened, the trades, and when the fund was ruined, else 0."""
+    policy, target = terms.policy, terms.target
+    ledger, booked = np.empty(64, LEDGER), 0
+    trades, traded = np.empty(64, TRADES), 0
+    ruined_at = 0
+
+    began = time[0] + interval * first // 3
+    price = (opens[0] if first == 0 else close[0]) * WAD
+    books = np.zeros(1, LEDGER)[0]
+    books.time = began
+    books.size = lm.size_to_leverage(target, terms.capital, 0, price)
+    books.cash = terms.capital - lm.notional(books.size, price)
+    books.supply = terms.capital
+    books.nav = WAD
+    last = _Rebalancing(price, began, Trigger.NONE, False)
+    ledger[0], booked = books, 1
+
+    payment = np.searchsorted(paid_at, began, side="right")
+    # Between these prices nothing can fall due before a schedule's next slot.
+    quiet_low, quiet_high, quiet_until = math.inf, 0.0, time[0]
+    for i in range(len(time)):
+        ends = time[i] + interval
+        low, high = min(adverse[i], other[i]), max(adverse[i], other[i])
+        if is_screened and (payment == len(paid_at) or paid_at[payment] > ends):
+            if ends >= quiet_until:
+                quiet_low, quiet_high = math.inf, 0.0
+                quiet_until = rules.slot_start(policy, ends + policy.period)
+            if low < quiet_low and _is_quiet(terms, books, last, low * WAD, ends):
+                quiet_low, quiet_high = low, max(low, quiet_high)
+            if high > quiet_high and _is_quiet(terms, books, last, high * WAD, ends):
+                quiet_low, quiet_high = min(high, quiet_low), high
+            if quiet_low <= low and high <= quiet_high:
+                continue
+
+        for point in range(first, 4):
+            now = time[i] + interval * point // 3
+            seen = (opens[i], adverse[i], other[i], close[i])[point]
+            price = seen * WAD
+            owed = 0.0
+            is_paid = False
+            while payment < len(paid_at) and paid_at[payment] <= now:
+                owed += lm.notional(books.size, price) * rates[payment]
+                payment += 1
+                is_paid = True
+            if is_paid:
+                _accrue(books, price, now, owed, terms.management_per_day)
+            equity = lm.equity(books.cash, books.size, price)
+            size_delta = 0.0
+            if equity > 0:
+                leverage = _leverage(books.size, price, equity)
+                snapshot: Any = _Snapshot(
+                    price, price, books.size, equity, books.supply, leverage, target, last, 0, False
+                )
+                trigger, wanted = rules._rebalance(snapshot, policy, now, terms.is_keeper, None)
+                if trigger != Trigger.NONE:
+                    size_delta = _planned(terms, trigger, wanted, price, leverage)
+            if size_delta == 0 and not is_paid and equity > 0:
+                continue
+
+            if size_delta != 0:
+                _accrue(books, price, now, 0.0, terms.management_per_day)
+                fee, slippage = _rebalance(terms, books, trigger, size_delta, price)
+                before, equity = equity, lm.equity(books.cash, books.size, price)
+                reached = _leverage(books.size, price, equity) if equity > 0 else math.inf
+                is_done = abs(reached - target) <= policy.tolerance
+                last = _Rebalancing(price, now, Trigger.NONE if is_done else trigger, size_delta > 0)
+                trades = _grown(trades, traded)
+                trade = trades[traded]
+                trade.time = now
+                trade.trigger = trigger.value
+                trade.price = seen
+                trade.size = size_delta / WAD
+                trade.equity = before / WAD
+                trade.leverage_before = leverage / WAD
+                trade.leverage_after = reached / WAD
+                trade.fee = fee / WAD
+                trade.slippage = slippage / WAD
+                traded += 1
+            if equity <= 0:
+                _accrue(books, price, now, 0.0, terms.management_per_day)
+                books.size = books.cash = 0.0
+                ruined_at = now
+            books.bar = i
+            ledger = _grown(ledger, booked)
+            ledger[booked] = books
+            booked += 1
+            quiet_low, quiet_high = math.inf, 0.0
+            if ruined_at:
+                break
+        if ruined_at:
+            break
+    return ledger[:booked].copy(), trades[:traded].copy(), ruined_at
+
+
+@compiled
+def _at_closes(ledger: Any, rows: Any, time: Any, close: Any, rate: Any) -> Any:
+    """Nav, leverage, size, equity and the attribution at the closes of bars."""
+    values = np.empty((9, len(rows)))
+    entry = 0
+    for k in range(len(rows)):
+        i = rows[k]
+        while entry + 1 < len(ledger) and ledger[entry + 1].bar <= i:
+            entry += 1
+        books = ledger[entry]
+        price = close[i] * WAD
+        equity = lm.equity(books.cash, books.size, price)
+        supply = books.supply + lm.management_shares(books.supply, rate * (time[i] - books.time) / DAY)
+        moved, nav = lm.nav(equity, books.supply), lm.nav(equity, supply)
+        values[0, k] = nav / WAD
+        values[1, k] = _leverage(books.size, price, equity) / WAD if equity > 0 else 0.0
+        values[2, k] = books.size / WAD
+        values[3, k] = equity / WAD
+        values[4, k] = (books.price_line + moved - books.nav) / WAD
+        values[5, k] = books.funding_line / WAD
+        values[6, k] = books.venue_fee_line / WAD
+        values[7, k] = books.slippage_line / WAD
+        values[8, k] = (books.management_fee_line + nav - moved) / WAD
+    return values
