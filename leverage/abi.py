@@ -58,6 +58,22 @@ def result(entry: Entry, data: bytes) -> Any:
     return values[0] if len(values) == 1 else values
 
 
+def topics(abi: Iterable[Entry], names: Iterable[str]) -> dict[str, Entry]:
+    """Topic → entry of the events of these names, as far as there are such."""
+    wanted = set(names)
+    events = (entry for entry in abi if entry.get("type") == "event" and entry["name"] in wanted)
+    return {"0x" + keccak(text=signature(entry)).hex(): entry for entry in events}
+
+
+def event_fields(entry: Entry, log: Mapping[str, Any]) -> dict[str, Any]:
+    """An event's fields by name, as `decode_fields`; what is indexed must have a type of one word."""
+    indexed = [field for field in entry["inputs"] if field["indexed"]]
+    plain = [field for field in entry["inputs"] if not field["indexed"]]
+    words = bytes.fromhex("".join(topic[2:] for topic in log["topics"][1:]))
+    values = decode_fields(indexed, words) + decode_fields(plain, bytes.fromhex(log["data"][2:]))
+    return {snake(field["name"]): value for field, value in zip(indexed + plain, values, strict=True)}
+
+
 def snake(name: str) -> str:
     """`bandMax` as `band_max`."""
     return re.sub(r"(?<=[a-z0-9])([A-Z])", lambda match: "_" + match[0].lower(), name)

@@ -2,8 +2,9 @@
 
 import os
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -36,6 +37,7 @@ from leverage.types import (
 READ_GAS = 40_000_000
 MOST_GAS = 2**24  # What a transaction may use at most (EIP-7825).
 LOCAL_CHAINS = (31337, 1337)
+LOG_BLOCKS = 10_000  # What a node is asked for logs of at once, until it says that it is too much.
 # The vault's function, and the events of which one tells what came of it.
 CALLS = {
     Kind.REBALANCE: ("rebalance", ["Rebalanced"]),
@@ -46,6 +48,16 @@ CALLS = {
 }
 
 
+@dataclass(frozen=True)
+class Event:
+    """One event of one of our contracts."""
+
+    name: str
+    block: int
+    transaction: str
+    fields: Mapping[str, Any]
+
+
 class Chain:
     """The chain that Ape is connected to, with the protocol's record on it."""
 
@@ -53,6 +65,7 @@ class Chain:
         self.record = record
         self.prices: prices.Source = prices.fetch
         self._batch = 64
+        self._block = ""
 
     @classmethod
     def attach(cls, folder: Path | str | None = None) -> "Chain":
@@ -84,12 +97,67 @@ class Chain:
         request |= {"gas": hex(gas)} if gas else {}
         request |= {"value": hex(value)} if value else {}
         # A local chain stands still between transactions: the next block's time is the one that counts.
-        block = "pending" if is_local() else "latest"
+        block = self._block or ("pending" if is_local() else "latest")
         return bytes.fromhex(rpc("eth_call", request, block, abis=self.record.abis)[2:])
+
+    def at(self, block: int) -> "Chain":
+        """The chain to read from as it was after a block, if the node keeps its state."""
+        past = Chain(self.record)
+        past._block = hex(block)
+        return past
+
+    def block(self, number: int | None = None) -> tuple[int, int]:
+        """Number and time of a block, by default the latest."""
+        block = rpc("eth_getBlockByNumber", "latest" if number is None else hex(number), False)
+        if block is None:
+            raise LeverageError(f"the node has no block {number}")
+        return int(block["number"], 16), int(block["timestamp"], 16)
 
     def time(self) -> int:
         """The latest block's time."""
-        return int(rpc("eth_getBlockByNumber", "latest", False)["timestamp"], 16)
+        return self.block()[1]
+
+    def events(
+        self,
+        contracts: Iterable["Contract"],
+        names: Iterable[str],
+        first: int,
+        last: int,
+        tell: Callable[[int], None] = lambda block: None,
+    ) -> Iterator[Event]:
+        """Events of these names from block `first` to `last`, in order; `tell` hears how far it got.
+
+        A node that does not answer for that many blocks at once is asked for fewer.
+        """
+        known = {c.address.lower(): abi.topics(c.entries, names) for c in contracts}
+        topics = sorted({topic for of_one in known.values() for topic in of_one})
+        step = LOG_BLOCKS
+        while first <= last:
+            upto = min(first + step - 1, last)
+            wanted = {
+                "address": list(known),
+                "topics": [topics],
+                "fromBlock": hex(first),
+                "toBlock": hex(upto),
+            }
+            try:
+                logs = rpc("eth_getLogs", wanted)
+            except UnreachableError:
+                raise
+            except LeverageError as error:
+                if step == 1:
+                    raise LeverageError(
+                        f"the node has no logs of block {first}: {error}; ask one that keeps all (an archive)"
+                    ) from None
+                step = max(1, min(step, upto - first + 1) // 4)
+                continue
+            for log in logs:
+                entry = known[log["address"].lower()].get(log["topics"][0])
+                if entry:
+                    block, fields = int(log["blockNumber"], 16), abi.event_fields(entry, log)
+                    yield Event(entry["name"], block, log["transactionHash"], fields)
+            tell(upto)
+            first = upto + 1
 
     def contract(self, kind: str, address: str) -> "Contract":
         """A contract of a recorded kind."""
