@@ -200,11 +200,12 @@ class Config(Table):
         return named if symbols or markets else list(self.tokens)
 
 
-def load(*paths: Path | str) -> Config:
-    """Read the configuration; a later file adds to an earlier one and overrides it."""
+def load(*paths: Path | str, over: Mapping[str, Any] | None = None) -> Config:
+    """Read the configuration; a later file adds to an earlier one and overrides it, `over` overrides all."""
     merged: dict[str, Any] = {}
     for path in paths or (DEFAULT_PATH,):
         merged = _merge(merged, _read(Path(path)))
+    merged = _merge(merged, over or {})
     return parse(merged, ", ".join(Path(path).name for path in paths or (DEFAULT_PATH,)))
 
 

@@ -101,8 +101,8 @@ class Tracking(NamedTuple):
     def error(self) -> float:
         """The standard deviation of the daily differences: tracking error as funds report it, but by day.
 
-        A year's, as in ESMA's "Guidelines on ETFs and other UCITS issues" (2012/832), is this times the root of
-        its days.
+        A year's, as in ESMA's "Guidelines on ETFs and other UCITS issues" (2012/832), is this times the root
+        of its days.
         """
         return float(np.std(self.difference, ddof=1)) if len(self.difference) > 1 else 0.0
 
@@ -165,7 +165,8 @@ def sampling(time: Ints) -> int:
 def samples(time: Ints, offset: int = 0) -> Ints:
     """The rows of these prices, the first and the last included."""
     inner = every(time, sampling(time), offset)
-    return np.unique(np.concatenate(([0], inner, [len(time) - 1]))).astype(np.int64)
+    rows: Ints = np.unique(np.concatenate(([0], inner, [len(time) - 1])))
+    return rows
 
 
 def summarise(result: "Result", token: "Token") -> Summary:
