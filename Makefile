@@ -24,11 +24,11 @@ export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
 export FOUNDRY_DISABLE_NIGHTLY_WARNING := 1
 
 SOLIDITY := $(wildcard contracts interfaces forge)
-PYTHON_CODE := $(wildcard bench demo devnet leverage scripts tests tools)
+PYTHON_CODE := $(wildcard bench bots demo devnet leverage scripts tests tools)
 
 say = @printf '\033[1m▸ %s\033[0m\n' "$(1)"
 
-.PHONY: help setup build check format test fast deep bench devnet demo shell lock clean distclean
+.PHONY: help setup redis build check format test fast deep bench devnet demo shell lock clean distclean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -55,6 +55,10 @@ node_modules/.stamp: package.json package-lock.json .npmrc
 	@$(PY) tools/solc.py
 	@command -v forge anvil cast >/dev/null || { echo "forge, anvil and cast: npm has them for Linux x64; elsewhere install Foundry yourself"; exit 1; }
 	@touch $@
+
+# No server is started: the tests start their own on a free port.
+redis: ## Redis for the tests of the keeper's cluster, where apt-get has it and you may
+	@command -v redis-server >/dev/null || tools/redis.sh
 
 lock: .venv/.stamp ## Resolve requirements.in and package.json into the lock files again
 	$(BIN)/uv pip compile --quiet --upgrade --universal --python-version 3.11 --generate-hashes --no-annotate --no-header --no-emit-index-url requirements.in -o requirements.lock
@@ -85,7 +89,7 @@ format: .solc/.stamp ## Format Solidity and Python in place
 	@$(BIN)/ruff format $(PYTHON_CODE)
 	@$(BIN)/ruff check --fix $(PYTHON_CODE)
 
-test: build ## All tests: Python on Anvil, Solidity fuzz and invariants in forge
+test: build redis ## All tests: Python on Anvil, Solidity fuzz and invariants in forge
 	$(call say,Python tests)
 	@$(PYTEST) tests $(ARGS)
 	$(call say,Solidity tests)
