@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, fields
 from enum import StrEnum
 from pathlib import Path
-from types import ModuleType
+from types import FunctionType, ModuleType
 from typing import Any, Protocol, TypeVar, cast
 
 import numba
@@ -151,18 +151,28 @@ def compiled(function: Function) -> Function:
     return cast(Function, numba.njit(nogil=True, cache=True)(function))
 
 
-for _function in (
+def on_floats(function: Callable[..., Any]) -> None:
+    """Let compiled functions call a rule, with the constants it has in WAD as floats like all that is in WAD.
+
+    As integers of 64 bits they would overflow: infinite leverage itself, and a product such as WAD * WAD.
+    """
+    constants = {name: float(getattr(lm, name)) for name in ("WAD", "VIRTUAL", "INFINITE_LEVERAGE")}
+    rule = FunctionType(function.__code__, {**function.__globals__, **constants}, function.__name__)
+    overload(function, strict=False)(lambda *arguments: rule)
+
+
+for _rule in (
     *(
         lm.div,
         lm.ceil_div,
         lm.equity,
         lm.notional,
         lm.nav,
+        lm.leverage,
         lm.to_shares_down,
         lm.size_to_leverage,
-        lm.cost_of,
     ),
-    *(lm.size_net_of_cost, lm.capped, lm.worst_price, lm.fee_up, lm.management_shares, lm.tip),
+    *(lm.cost_of, lm.size_net_of_cost, lm.capped, lm.worst_price, lm.fee_up, lm.management_shares, lm.tip),
     *(
         rules.due,
         rules.is_unfinished,
@@ -173,7 +183,7 @@ for _function in (
     ),
     *(rules.slippage, rules.chunk, rules.may_raise, rules.going, rules._rebalance, venue.fill_price),
 ):
-    inlined(_function)
+    on_floats(_rule)
 # What floats have no need of: a check of the sign, and a series for the exponential.
 overload(lm._unsigned)(lambda value: lambda value: value)
 overload(lm.exp_minus_one)(lambda x: lambda x: math.expm1(x / WAD) * WAD)
@@ -290,12 +300,6 @@ def _terms(token: Token) -> Any:
 
 
 @inlined
-def _leverage(size: Any, price: Any, equity: Any) -> Any:
-    """lm.leverage of a fund that has equity left."""
-    return lm.div(lm.notional(size, price) * WAD, equity)
-
-
-@inlined
 def _fill(costs: Any, size_delta: Any, price: Any) -> Any:
     """Price at which a trade is filled, and the fee on it."""
     own = price + price * costs.skew / WAD
@@ -330,7 +334,7 @@ def _is_quiet(terms: Any, books: Any, last: Any, price: Any, time: Any) -> Any:
     equity = lm.equity(books.cash, books.size, price)
     if equity <= 0:
         return False
-    leverage = _leverage(books.size, price, equity)
+    leverage = lm.leverage(books.size, price, equity)
     # Whoever acts, and however lately the last chunk was traded.
     late = max(time, last.time + terms.policy.cooldown)
     return rules.due(terms.policy, last, terms.target, price, leverage, late, True) == Trigger.NONE
@@ -364,7 +368,7 @@ def _accrue(books: Any, price: Any, time: Any, owed: Any, rate: Any) -> Any:
 
 
 @inlined
-def _rebalance(terms: Any, books: Any, trigger: Any, size_delta: Any, price: Any) -> Any:
+def _rebalance(terms: Any, books: Any, last: Any, trigger: Any, size_delta: Any, price: Any) -> Any:
     """Trade and book the cost, with the tip of a late schedule; returns the fee and the rest of the cost."""
     policy = terms.policy
     cost, fee = _cost(terms.costs, size_delta, price)
@@ -375,7 +379,8 @@ def _rebalance(terms: Any, books: Any, trigger: Any, size_delta: Any, price: Any
     fee_line = lm.nav(equity + fee, books.supply) - traded
     books.venue_fee_line -= fee_line
     books.slippage_line += traded - books.nav + fee_line
-    if trigger == Trigger.SCHEDULED and equity > 0:
+    is_late = last.time < rules.slot_start(policy, books.time)
+    if trigger == Trigger.SCHEDULED and is_late and equity > 0:
         tip = lm.tip(rules.lateness(policy, books.time), policy.tip_rate, policy.tip_cap)
         books.supply += lm.to_shares_down(min(tip, equity // TIP_SHARE), equity, books.supply)
     books.nav = lm.nav(equity, books.supply)
@@ -446,7 +451,7 @@ def _replay(
             equity = lm.equity(books.cash, books.size, price)
             size_delta = 0.0
             if equity > 0:
-                leverage = _leverage(books.size, price, equity)
+                leverage = lm.leverage(books.size, price, equity)
                 snapshot: Any = _Snapshot(
                     price, price, books.size, equity, books.supply, leverage, target, last, 0, False
                 )
@@ -458,9 +463,9 @@ def _replay(
 
             if size_delta != 0:
                 _accrue(books, price, now, 0.0, terms.management_per_day)
-                fee, slippage = _rebalance(terms, books, trigger, size_delta, price)
+                fee, slippage = _rebalance(terms, books, last, trigger, size_delta, price)
                 before, equity = equity, lm.equity(books.cash, books.size, price)
-                reached = _leverage(books.size, price, equity) if equity > 0 else math.inf
+                reached = lm.leverage(books.size, price, equity)
                 is_done = abs(reached - target) <= policy.tolerance
                 last = _Rebalancing(price, now, Trigger.NONE if is_done else trigger, size_delta > 0)
                 trades = _grown(trades, traded)
@@ -506,7 +511,7 @@ def _at_closes(ledger: Any, rows: Any, time: Any, close: Any, rate: Any) -> Any:
         supply = books.supply + lm.management_shares(books.supply, rate * (time[i] - books.time) / DAY)
         moved, nav = lm.nav(equity, books.supply), lm.nav(equity, supply)
         values[0, k] = nav / WAD
-        values[1, k] = _leverage(books.size, price, equity) / WAD if equity > 0 else 0.0
+        values[1, k] = lm.leverage(books.size, price, equity) / WAD
         values[2, k] = books.size / WAD
         values[3, k] = equity / WAD
         values[4, k] = (books.price_line + moved - books.nav) / WAD
