@@ -115,8 +115,8 @@ def replay(
 
 
 def difference(fast: Result, exact: Exact) -> float:
-    """The largest relative difference of nav, leverage, size and equity, the lines of the attribution relative
-    to the nav of the start; infinite where the trades are others."""
+    """The largest relative difference of nav, leverage, size and equity, and the largest difference of the
+    attribution's lines; infinite where the trades are others."""
     told = [(int(row["time"]), int(row["trigger"])) for row in fast.trades]
     if (
         told != [(trade.time, int(trade.trigger)) for trade in exact.trades]

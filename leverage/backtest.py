@@ -41,18 +41,25 @@ class InputError(ValueError):
 class Bars(Protocol):
     """Evenly spaced bars, stamped with the second at which they open; prices in collateral."""
 
-    time: Ints
-    open: Floats
-    high: Floats
-    low: Floats
-    close: Floats
+    @property
+    def time(self) -> Ints: ...
+    @property
+    def open(self) -> Floats: ...
+    @property
+    def high(self) -> Floats: ...
+    @property
+    def low(self) -> Floats: ...
+    @property
+    def close(self) -> Floats: ...
 
 
 class Funding(Protocol):
-    """Payments: at `time`, longs pay this fraction of their notional to shorts; negative the other way."""
+    """Payments: at `time`, longs pay shorts this fraction of their notional; shorts pay where it is negative."""
 
-    time: Ints
-    rate: Floats
+    @property
+    def time(self) -> Ints: ...
+    @property
+    def rate(self) -> Floats: ...
 
 
 class Reaction(StrEnum):
@@ -95,7 +102,7 @@ class Token:
 
 @dataclass(frozen=True)
 class Result:
-    """One row per `every` bars and one for the last, each at its close; `time` is when that is.
+    """The first price seen, and then a row at the close of every bar, or of one in `every` and the last.
 
     `attribution` has what each of LINES has added to nav since the start, when it was 1: they sum to nav - 1.
     `trades` has a row per rebalance; `fee` and `slippage` are money. `turnover`: value traded, each time over
@@ -135,6 +142,8 @@ _Snapshot = namedtuple(
 _Costs = namedtuple("_Costs", "fee impact skew")
 _Terms = namedtuple("_Terms", "target policy management_per_day costs capital is_keeper")
 
+# The prices of a bar in the order in which they are seen.
+OPEN, CLOSE = 0, 3
 IN_SECONDS = {"triggers", "period", "offset", "exclusive", "cooldown"}
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -215,25 +224,29 @@ def run(
 
     At each price: funding that has come due is settled, then the rules are asked, and at most one trade made.
     """
-    _check(bars, token, funding)
-    reaction = Reaction(reaction)
+    _check(bars, token, funding, every)
     paid_at, rates = (funding.time, funding.rate) if funding else (np.empty(0, np.int64), np.empty(0))
     time, interval = _ints(bars.time), int(bars.time[1] - bars.time[0])
     opens = adverse = other = close = _floats(bars.close)
-    first = 3
-    if reaction == Reaction.EXTREMES:
-        first, opens, adverse, other = 0, _floats(bars.open), _floats(bars.low), _floats(bars.high)
+    first = CLOSE
+    if Reaction(reaction) == Reaction.EXTREMES:
+        opens, adverse, other = _floats(bars.open), _floats(bars.low), _floats(bars.high)
+        first = OPEN
         if token.target < 0:
             adverse, other = other, adverse
     path = time, interval, opens, adverse, other, close, first
     payments = _ints(paid_at), _floats(rates)
     ledger, trades, ruined_at = _replay(*path, is_screened, *payments, _terms(token))
-    rows = np.unique(np.append(np.arange(every - 1, len(time), every), len(time) - 1))
-    values = _at_closes(ledger, rows, time + interval, close, float(token.fees.management_per_day))
+
+    closes_at, start = time + interval, ledger["time"][0]
+    after = np.flatnonzero(closes_at > start)
+    rows = np.union1d(after[every - 1 :: every], after[-1:])
+    seen_at, price = np.append(start, closes_at[rows]), np.append(opens[0], close[rows])
+    values = _at_rows(ledger, np.append(-1, rows), seen_at, price, float(token.fees.management_per_day))
     nav, leverage, size, equity, *lines = values
     return Result(
-        time=time[rows] + interval,
-        price=close[rows],
+        time=seen_at,
+        price=price,
         nav=nav,
         leverage=leverage,
         size=size,
@@ -245,7 +258,7 @@ def run(
     )
 
 
-def _check(bars: Bars, token: Token, funding: Funding | None) -> None:
+def _check(bars: Bars, token: Token, funding: Funding | None, every: int) -> None:
     """Refuse what would only fail later, or silently."""
     n = len(bars.time)
     if n < 2:
@@ -269,6 +282,8 @@ def _check(bars: Bars, token: Token, funding: Funding | None) -> None:
         raise InputError(f"target {token.target:g}x: it must be 1x to 5x, long or short")
     if not 0 < token.capital < math.inf:
         raise InputError(f"capital of {token.capital:g}: it must be above 0")
+    if every < 1:
+        raise InputError(f"a row for every {every} bars: it must be at least 1")
 
 
 def _floats(values: Any) -> Floats:
@@ -408,9 +423,10 @@ def _replay(
     trades, traded = np.empty(64, TRADES), 0
     ruined_at = 0
 
-    began = time[0] + interval * first // 3
-    price = (opens[0] if first == 0 else close[0]) * WAD
+    began = time[0] + interval * first // CLOSE
+    price = opens[0] * WAD
     books = np.zeros(1, LEDGER)[0]
+    books.bar = -1
     books.time = began
     books.size = lm.size_to_leverage(target, terms.capital, 0, price)
     books.cash = terms.capital - lm.notional(books.size, price)
@@ -436,8 +452,8 @@ def _replay(
             if quiet_low <= low and high <= quiet_high:
                 continue
 
-        for point in range(first, 4):
-            now = time[i] + interval * point // 3
+        for point in range(first, CLOSE + 1):
+            now = time[i] + interval * point // CLOSE
             seen = (opens[i], adverse[i], other[i], close[i])[point]
             price = seen * WAD
             owed = 0.0
@@ -497,26 +513,25 @@ def _replay(
 
 
 @compiled
-def _at_closes(ledger: Any, rows: Any, time: Any, close: Any, rate: Any) -> Any:
-    """Nav, leverage, size, equity and the attribution at the closes of bars."""
-    values = np.empty((9, len(rows)))
+def _at_rows(ledger: Any, bars: Any, time: Any, price: Any, rate: Any) -> Any:
+    """Nav, leverage, size, equity and the attribution at the closes of these bars; bar -1 is the start."""
+    values = np.empty((4 + len(LINES), len(bars)))
     entry = 0
-    for k in range(len(rows)):
-        i = rows[k]
-        while entry + 1 < len(ledger) and ledger[entry + 1].bar <= i:
+    for row in range(len(bars)):
+        while entry + 1 < len(ledger) and ledger[entry + 1].bar <= bars[row]:
             entry += 1
         books = ledger[entry]
-        price = close[i] * WAD
-        equity = lm.equity(books.cash, books.size, price)
-        supply = books.supply + lm.management_shares(books.supply, rate * (time[i] - books.time) / DAY)
+        index = price[row] * WAD
+        equity = lm.equity(books.cash, books.size, index)
+        supply = books.supply + lm.management_shares(books.supply, rate * (time[row] - books.time) / DAY)
         moved, nav = lm.nav(equity, books.supply), lm.nav(equity, supply)
-        values[0, k] = nav / WAD
-        values[1, k] = lm.leverage(books.size, price, equity) / WAD
-        values[2, k] = books.size / WAD
-        values[3, k] = equity / WAD
-        values[4, k] = (books.price_line + moved - books.nav) / WAD
-        values[5, k] = books.funding_line / WAD
-        values[6, k] = books.venue_fee_line / WAD
-        values[7, k] = books.slippage_line / WAD
-        values[8, k] = (books.management_fee_line + nav - moved) / WAD
-    return values
+        values[0, row] = nav
+        values[1, row] = lm.leverage(books.size, index, equity)
+        values[2, row] = books.size
+        values[3, row] = equity
+        values[4, row] = books.price_line + moved - books.nav
+        values[5, row] = books.funding_line
+        values[6, row] = books.venue_fee_line
+        values[7, row] = books.slippage_line
+        values[8, row] = books.management_fee_line + nav - moved
+    return values / WAD
