@@ -1,19 +1,21 @@
 """What a token would have done over years of bars: the rules of the contracts at the speed of float64.
 
 There is no second set of rules here. numba compiles the functions of policy.py, leverage_math.py and the
-twin's venue as they stand, on floats in the same unit, WAD. Prices, money and leverage go in and come out in
-plain units. Where a rule stands at its very edge, float64 may fall on the other side than the contracts do.
+twin's venue themselves, read over the real numbers instead of integers in WAD. Money, prices and leverage are
+in units. Where a rule stands at its very edge, float64 may fall on the other side than the contracts do.
 """
 
+import ast
 import hashlib
+import inspect
 import math
 import sys
 from collections import namedtuple
 from collections.abc import Callable
-from dataclasses import dataclass, fields
+from dataclasses import asdict, astuple, dataclass, fields
 from enum import StrEnum
 from pathlib import Path
-from types import FunctionType, ModuleType
+from types import ModuleType
 from typing import Any, Protocol, TypeVar, cast
 
 import numba
@@ -54,7 +56,7 @@ class Bars(Protocol):
 
 
 class Funding(Protocol):
-    """Payments: at `time`, longs pay shorts this fraction of their notional; shorts pay where it is negative."""
+    """Payments: at `time`, longs pay shorts this fraction of their notional, or get it if it is negative."""
 
     @property
     def time(self) -> Ints: ...
@@ -160,14 +162,19 @@ def compiled(function: Function) -> Function:
     return cast(Function, numba.njit(nogil=True, cache=True)(function))
 
 
-def on_floats(function: Callable[..., Any]) -> None:
-    """Let compiled functions call a rule, with the constants it has in WAD as floats like all that is in WAD.
+class _Unrounded(ast.NodeTransformer):
+    def visit_FloorDiv(self, node: ast.FloorDiv) -> ast.Div:  # noqa: N802 - the name of a node.
+        return ast.Div()
 
-    As integers of 64 bits they would overflow: infinite leverage itself, and a product such as WAD * WAD.
-    """
-    constants = {name: float(getattr(lm, name)) for name in ("WAD", "VIRTUAL", "INFINITE_LEVERAGE")}
-    rule = FunctionType(function.__code__, {**function.__globals__, **constants}, function.__name__)
-    overload(function, strict=False)(lambda *arguments: rule)
+
+def over_the_reals(rule: Callable[..., Any]) -> None:
+    """Let compiled functions call a rule that is written for integers in WAD as what it says of real numbers:
+    1 WAD is 1, and a division does not round."""
+    tree = _Unrounded().visit(ast.parse(inspect.getsource(rule)))
+    names = {**rule.__globals__, "WAD": 1.0, "VIRTUAL": lm.VIRTUAL / WAD, "INFINITE_LEVERAGE": math.inf}
+    exec(compile(tree, f"<{rule.__module__} over the reals>", "exec"), names)
+    real = names[rule.__name__]
+    overload(rule, strict=False)(lambda *arguments: real)
 
 
 for _rule in (
@@ -192,10 +199,10 @@ for _rule in (
     ),
     *(rules.slippage, rules.chunk, rules.may_raise, rules.going, rules._rebalance, venue.fill_price),
 ):
-    on_floats(_rule)
-# What floats have no need of: a check of the sign, and a series for the exponential.
+    over_the_reals(_rule)
+# What real numbers have no need of: a check of the sign, and a series for the exponential.
 overload(lm._unsigned)(lambda value: lambda value: value)
-overload(lm.exp_minus_one)(lambda x: lambda x: math.expm1(x / WAD) * WAD)
+overload(lm.exp_minus_one)(lambda x: lambda x: math.expm1(x))
 
 
 def cache_folder(*modules: ModuleType) -> Path:
@@ -242,7 +249,7 @@ def run(
     after = np.flatnonzero(closes_at > start)
     rows = np.union1d(after[every - 1 :: every], after[-1:])
     seen_at, price = np.append(start, closes_at[rows]), np.append(opens[0], close[rows])
-    values = _at_rows(ledger, np.append(-1, rows), seen_at, price, float(token.fees.management_per_day))
+    values = _at_rows(ledger, np.append(-1, rows), seen_at, price, token.fees.management_per_day / WAD)
     nav, leverage, size, equity, *lines = values
     return Result(
         time=seen_at,
@@ -295,18 +302,16 @@ def _ints(values: Any) -> Ints:
 
 
 def _terms(token: Token) -> Any:
-    """The token as the compiled rules take it: WAD in float64, seconds and triggers in int64."""
-    taken = {
-        field.name: (int if field.name in IN_SECONDS else float)(getattr(token.policy, field.name))
-        for field in fields(Policy)
+    """The token as the compiled rules take it: seconds and triggers as they are, all else in units."""
+    policy = {
+        name: value if name in IN_SECONDS else value / WAD for name, value in asdict(token.policy).items()
     }
-    costs = token.costs
     return _Terms(
-        target=float(token.target) * WAD,
-        policy=_Policy(**taken),
-        management_per_day=float(token.fees.management_per_day),
-        costs=_Costs(costs.fee * WAD, costs.impact * WAD, costs.skew * WAD),
-        capital=float(token.capital) * WAD,
+        target=float(token.target),
+        policy=_Policy(**policy),
+        management_per_day=token.fees.management_per_day / WAD,
+        costs=_Costs(*map(float, astuple(token.costs))),
+        capital=float(token.capital),
         is_keeper=token.is_keeper,
     )
 
@@ -317,8 +322,8 @@ def _terms(token: Token) -> Any:
 @inlined
 def _fill(costs: Any, size_delta: Any, price: Any) -> Any:
     """Price at which a trade is filled, and the fee on it."""
-    own = price + price * costs.skew / WAD
-    worse = abs(lm.notional(size_delta, own)) * costs.impact / WAD
+    own = price + price * costs.skew
+    worse = abs(lm.notional(size_delta, own)) * costs.impact
     dealt = venue.fill_price(own, worse, size_delta > 0)
     return dealt, lm.fee_up(abs(lm.notional(size_delta, dealt)), costs.fee)
 
@@ -396,8 +401,9 @@ def _rebalance(terms: Any, books: Any, last: Any, trigger: Any, size_delta: Any,
     books.slippage_line += traded - books.nav + fee_line
     is_late = last.time < rules.slot_start(policy, books.time)
     if trigger == Trigger.SCHEDULED and is_late and equity > 0:
-        tip = lm.tip(rules.lateness(policy, books.time), policy.tip_rate, policy.tip_cap)
-        books.supply += lm.to_shares_down(min(tip, equity // TIP_SHARE), equity, books.supply)
+        tip: Any = lm.tip(rules.lateness(policy, books.time), policy.tip_rate, policy.tip_cap)
+        tip = min(tip, equity / TIP_SHARE)
+        books.supply += lm.to_shares_down(tip, equity, books.supply)
     books.nav = lm.nav(equity, books.supply)
     books.venue_fee_line += books.nav - traded
     return fee, cost - fee
@@ -424,14 +430,14 @@ def _replay(
     ruined_at = 0
 
     began = time[0] + interval * first // CLOSE
-    price = opens[0] * WAD
+    price = opens[0]
     books = np.zeros(1, LEDGER)[0]
     books.bar = -1
     books.time = began
     books.size = lm.size_to_leverage(target, terms.capital, 0, price)
     books.cash = terms.capital - lm.notional(books.size, price)
     books.supply = terms.capital
-    books.nav = WAD
+    books.nav = 1.0
     last = _Rebalancing(price, began, Trigger.NONE, False)
     ledger[0], booked = books, 1
 
@@ -445,17 +451,16 @@ def _replay(
             if ends >= quiet_until:
                 quiet_low, quiet_high = math.inf, 0.0
                 quiet_until = rules.slot_start(policy, ends + policy.period)
-            if low < quiet_low and _is_quiet(terms, books, last, low * WAD, ends):
+            if low < quiet_low and _is_quiet(terms, books, last, low, ends):
                 quiet_low, quiet_high = low, max(low, quiet_high)
-            if high > quiet_high and _is_quiet(terms, books, last, high * WAD, ends):
+            if high > quiet_high and _is_quiet(terms, books, last, high, ends):
                 quiet_low, quiet_high = min(high, quiet_low), high
             if quiet_low <= low and high <= quiet_high:
                 continue
 
         for point in range(first, CLOSE + 1):
             now = time[i] + interval * point // CLOSE
-            seen = (opens[i], adverse[i], other[i], close[i])[point]
-            price = seen * WAD
+            price = (opens[i], adverse[i], other[i], close[i])[point]
             owed = 0.0
             is_paid = False
             while payment < len(paid_at) and paid_at[payment] <= now:
@@ -488,13 +493,13 @@ def _replay(
                 trade = trades[traded]
                 trade.time = now
                 trade.trigger = trigger.value
-                trade.price = seen
-                trade.size = size_delta / WAD
-                trade.equity = before / WAD
-                trade.leverage_before = leverage / WAD
-                trade.leverage_after = reached / WAD
-                trade.fee = fee / WAD
-                trade.slippage = slippage / WAD
+                trade.price = price
+                trade.size = size_delta
+                trade.equity = before
+                trade.leverage_before = leverage
+                trade.leverage_after = reached
+                trade.fee = fee
+                trade.slippage = slippage
                 traded += 1
             if equity <= 0:
                 _accrue(books, price, now, 0.0, terms.management_per_day)
@@ -521,12 +526,11 @@ def _at_rows(ledger: Any, bars: Any, time: Any, price: Any, rate: Any) -> Any:
         while entry + 1 < len(ledger) and ledger[entry + 1].bar <= bars[row]:
             entry += 1
         books = ledger[entry]
-        index = price[row] * WAD
-        equity = lm.equity(books.cash, books.size, index)
+        equity = lm.equity(books.cash, books.size, price[row])
         supply = books.supply + lm.management_shares(books.supply, rate * (time[row] - books.time) / DAY)
         moved, nav = lm.nav(equity, books.supply), lm.nav(equity, supply)
         values[0, row] = nav
-        values[1, row] = lm.leverage(books.size, index, equity)
+        values[1, row] = lm.leverage(books.size, price[row], equity)
         values[2, row] = books.size
         values[3, row] = equity
         values[4, row] = books.price_line + moved - books.nav
@@ -534,4 +538,4 @@ def _at_rows(ledger: Any, bars: Any, time: Any, price: Any, rate: Any) -> Any:
         values[6, row] = books.venue_fee_line
         values[7, row] = books.slippage_line
         values[8, row] = books.management_fee_line + nav - moved
-    return values / WAD
+    return values
