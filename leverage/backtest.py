@@ -11,12 +11,11 @@ import inspect
 import math
 import sys
 from collections import namedtuple
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import asdict, astuple, dataclass, fields
 from enum import StrEnum
 from pathlib import Path
-from types import ModuleType
-from typing import Any, Protocol, TypeVar, cast
+from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 import numba
 import numpy as np
@@ -26,7 +25,7 @@ from numpy.typing import NDArray
 from leverage import leverage_math as lm
 from leverage import policy as rules
 from leverage import types
-from leverage.twin import venue
+from leverage.twin import vault, venue
 from leverage.twin.vault import TIP_SHARE
 from leverage.types import DAY, WAD, Fees, Policy, Trigger
 
@@ -135,6 +134,17 @@ LEDGER = np.dtype(
     + [(f"{line}_line", "f8") for line in LINES]
 )
 
+
+class _Flat(NamedTuple):
+    """Bars in which nothing happens."""
+
+    time: Ints
+    open: Floats
+    high: Floats
+    low: Floats
+    close: Floats
+
+
 # What the compiled rules read by name: leverage/types.py has the same words for people.
 _Policy = namedtuple("_Policy", [field.name for field in fields(Policy)])  # type: ignore[misc]
 _Rebalancing = namedtuple("_Rebalancing", "price time chunk buying")
@@ -177,7 +187,7 @@ def over_the_reals(rule: Callable[..., Any]) -> None:
     overload(rule, strict=False)(lambda *arguments: real)
 
 
-for _rule in (
+RULES = (
     *(
         lm.div,
         lm.ceil_div,
@@ -198,24 +208,27 @@ for _rule in (
         rules.lateness,
     ),
     *(rules.slippage, rules.chunk, rules.may_raise, rules.going, rules._rebalance, venue.fill_price),
-):
+)
+for _rule in RULES:
     over_the_reals(_rule)
 # What real numbers have no need of: a check of the sign, and a series for the exponential.
 overload(lm._unsigned)(lambda value: lambda value: value)
 overload(lm.exp_minus_one)(lambda x: lambda x: math.expm1(x))
 
 
-def cache_folder(*modules: ModuleType) -> Path:
-    """Where machine code is kept from one run to the next: a folder for each version of what it is made from.
+def cache_folder(modules: Iterable[str]) -> Path:
+    """Where machine code is kept from one run to the next: a folder for each version of these modules.
 
     numba itself looks at the file of the function that is called, and not at those of the rules it calls.
     """
-    sources = b"".join(Path(str(module.__file__)).read_bytes() for module in modules)
+    sources = b"".join(inspect.getsource(sys.modules[name]).encode() for name in sorted(modules))
     home = Path(settings.CACHE_DIR or Path(__file__).resolve().parent.parent / ".cache" / "numba")
     return home / hashlib.sha256(sources).hexdigest()[:16]
 
 
-settings.CACHE_DIR = str(cache_folder(types, lm, rules, venue, sys.modules[__name__]))
+settings.CACHE_DIR = str(
+    cache_folder({__name__, types.__name__, vault.__name__, *(r.__module__ for r in RULES)})
+)
 
 
 def run(
@@ -263,6 +276,12 @@ def run(
         turnover=float(np.sum(np.abs(trades["size"]) * trades["price"] / trades["equity"])),
         ruined_at=int(ruined_at) if ruined_at else None,
     )
+
+
+def prepare() -> None:
+    """Compile what `run` needs, which takes some ten seconds, or load it from a run before."""
+    idle = Policy(**{**{field.name: 0 for field in fields(Policy)}, "period": DAY})
+    run(_Flat(np.arange(2), *[np.ones(2)] * 4), Token(1.0, idle))
 
 
 def _check(bars: Bars, token: Token, funding: Funding | None, every: int) -> None:
