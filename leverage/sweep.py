@@ -1,5 +1,6 @@
 """Many tokens over the same bars: on the cores of this machine, or on a Dask cluster."""
 
+import asyncio
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
@@ -87,16 +88,17 @@ def _by_threads(workers: int, batches: Sequence[Batch], work: Work) -> Done:
 def _by_cluster(scheduler: str, batches: Sequence[Batch], bars: Bars, *rest: Any) -> Done:
     distributed = import_module("distributed")
     try:
-        client = distributed.Client(scheduler, timeout=PATIENCE, set_as_default=False)
+        asyncio.run(_reach(scheduler))
     except (OSError, ValueError) as error:
         raise SchedulerError(f"no Dask scheduler at {scheduler}: {error}") from None
+    client = distributed.Client(scheduler, timeout=PATIENCE, set_as_default=False)
     try:
         client.wait_for_workers(1, timeout=PATIENCE)
         # Once to each worker, and not with each batch.
         shared = client.scatter(bars, broadcast=True)
         futures = [client.submit(summaries, shared, *rest, batch, pure=False) for batch in batches]
         places = {future.key: place for place, future in enumerate(futures)}
-        for future, told in distributed.as_completed(futures, with_results=True):
+        for future, told in distributed.as_completed(futures, client.loop, with_results=True):
             yield places[future.key], told
     except TimeoutError:
         raise SchedulerError(f"the Dask scheduler at {scheduler} has no workers: start some") from None
@@ -108,3 +110,9 @@ def _by_cluster(scheduler: str, batches: Sequence[Batch], bars: Bars, *rest: Any
         ) from None
     finally:
         client.close()
+
+
+async def _reach(scheduler: str) -> None:
+    """Fail at once where nothing answers: a client that cannot connect would go on trying after its error."""
+    comm = await import_module("distributed.comm").connect(scheduler, timeout=PATIENCE)
+    await comm.close()
