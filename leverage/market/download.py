@@ -107,9 +107,10 @@ def _ask(exchange: Any, request: Callable[..., T], *arguments: Any) -> T:
     )
     try:
         return retrying(request, *arguments)
+    except ccxt.NetworkError as error:
+        raise DataError(f"{exchange.id} did not answer in {TRIES} tries: {_reason(error)}") from None
     except ccxt.BaseError as error:
-        tries = f" {TRIES} times" if isinstance(error, ccxt.NetworkError) else ""
-        raise DataError(f"{exchange.id} refused{tries}: {_reason(error)}") from None
+        raise DataError(f"{exchange.id} refused: {_reason(error)}") from None
 
 
 def _reason(error: BaseException | None) -> str:
