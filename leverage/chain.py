@@ -54,6 +54,7 @@ class Event:
 
     name: str
     block: int
+    time: int
     transaction: str
     fields: Mapping[str, Any]
 
@@ -131,6 +132,7 @@ class Chain:
         """
         known = {c.address.lower(): abi.topics(c.entries, names) for c in contracts}
         topics = sorted({topic for of_one in known.values() for topic in of_one})
+        times: dict[int, int] = {}
         step = LOG_BLOCKS
         while first <= last:
             upto = min(first + step - 1, last)
@@ -153,9 +155,14 @@ class Chain:
                 continue
             for log in logs:
                 entry = known[log["address"].lower()].get(log["topics"][0])
-                if entry:
-                    block, fields = int(log["blockNumber"], 16), abi.event_fields(entry, log)
-                    yield Event(entry["name"], block, log["transactionHash"], fields)
+                if entry is None:
+                    continue
+                block = int(log["blockNumber"], 16)
+                if block not in times:
+                    stamp = log.get("blockTimestamp")  # Not every node tells.
+                    times[block] = int(stamp, 16) if stamp else self.block(block)[1]
+                fields = abi.event_fields(entry, log)
+                yield Event(entry["name"], block, times[block], log["transactionHash"], fields)
             tell(upto)
             first = upto + 1
 

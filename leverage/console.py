@@ -1,12 +1,14 @@
-"""How commands talk: one line per error, a spinner while they work."""
+"""How commands talk: one line per error, a spinner or a bar while they work."""
 
 import functools
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any, NoReturn, TypeVar
 
 import click
 from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
 from leverage.errors import LeverageError
 
@@ -17,6 +19,16 @@ console = Console()
 def say(text: object) -> None:
     """Print a line as it is: unwrapped and uncoloured, so that addresses can be copied. Tables are drawn."""
     console.print(text, soft_wrap=isinstance(text, str), highlight=False, markup=not isinstance(text, str))
+
+
+@contextmanager
+def progress() -> Iterator[Callable[[str, int, int], None]]:
+    """A bar on the error stream of a terminal; it is told what is done, how far that is, and of how much."""
+    errors = Console(stderr=True)
+    columns = TextColumn("{task.description}"), BarColumn(), TimeElapsedColumn()
+    with Progress(*columns, console=errors, transient=True, disable=not errors.is_terminal) as bar:
+        task = bar.add_task("", total=None)
+        yield lambda what, done, of: bar.update(task, description=what, completed=done, total=of or None)
 
 
 def one_line_errors(command: Command) -> Command:
