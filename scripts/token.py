@@ -1,12 +1,13 @@
 """ape run token: mint, burn and look at a token."""
 
+import json
 from pathlib import Path
 
 import click
 from ape.cli import account_option
 
 from leverage import chain
-from leverage.console import console, say
+from leverage.console import console, progress, say
 from leverage.requests import wallet_of
 from leverage.wallet import parse_fraction
 
@@ -93,3 +94,22 @@ def view(name, text):
 
 view("info", "Show price, nav, leverage, limits, and what --account holds.")
 view("status", "Show --account's requests, where the venue fills later.")
+
+
+@cli.command(cls=chain.Command)
+@click.argument("symbol")
+@click.option("--since", required=True, metavar="WHEN", help="A date, a block, or a time ago such as 7d.")
+@click.option("--json", "is_json", is_flag=True, help="For programs.")
+@deployments
+def explain(symbol, since, is_json, deployments):
+    """Show why nav changed: the on-chain ledger's lines, and what the model makes of the same prices."""
+    # Ape imports every script to list its commands: what only this one needs waits until it runs.
+    from leverage import ledger
+    from leverage.report import explain as report
+
+    with progress() as tell:
+        story = ledger.read(chain.Chain.attach(deployments), symbol, since, tell)
+    if is_json:
+        return say(json.dumps(report.to_dict(story), indent=1))
+    for part in report.tables(story):
+        say(part)
