@@ -146,11 +146,12 @@ class Defaults(Table):
 
 
 class Venue(Defaults):
-    """A venue, with the defaults of its tokens."""
+    """A venue, with the defaults of its tokens. It liquidates at `maintenance`, a part of the notional, WAD."""
 
     adapter: str
     vault: str
     arguments: tuple[str, ...]
+    maintenance: Share | None = None
     price_service: str | None = None
     chains: dict[int, dict[str, Address]] = {}
 

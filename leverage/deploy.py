@@ -155,11 +155,13 @@ class _Work:
     def _entry(self, plan: Plan, address: str) -> dict[str, Any]:
         vault = self.chain.contract(plan.vault, address)
         parts = {name: vault.call(name) for name in ("token", "terms", "adapter", "oracle")}
+        market = self.config.markets[plan.market]
+        venue = self.config.venues[market.venue]
         if plan.is_queued:
-            market = self.config.markets[plan.market]
-            service = self.config.venues[market.venue].price_service
+            service = venue.price_service
             parts["queue"] = vault.call("queue")
             parts |= {"priceService": service, "priceId": market.price_id} if service else {}
+        parts |= {"maintenance": str(venue.maintenance)} if venue.maintenance is not None else {}
         parts["asset"] = self.chain.contract(plan.adapter, parts["adapter"]).call("asset")
         asset = self.chain.contract("LeveragedToken", parts["asset"])
         return {

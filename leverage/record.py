@@ -58,7 +58,8 @@ class Record:
     def tokens(self) -> dict[str, dict[str, Any]]:
         """Symbol → addresses of `vault`, `token`, `terms`, `adapter`, `oracle`, `asset`, and more.
 
-        Where the venue fills later, `queue` is the users' door, and keepers ask `priceService` for `priceId`.
+        `maintenance` is the part of the notional, WAD, at which the venue liquidates.
+        Where it fills later, `queue` is the users' door, and keepers ask `priceService` for `priceId`.
         """
         found: dict[str, dict[str, Any]] = self.data["tokens"]
         return found

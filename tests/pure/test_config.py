@@ -136,6 +136,7 @@ def test_to_wad__decimal__is_exact(text):
         ("venues.synthetix.policy.dirft", "1", "venues.synthetix.policy.dirft: no such key"),
         ("venues.synthetix.policy.drift", "five", "venues.synthetix.policy.drift = 'five': not a number"),
         ("venues.synthetix", "text", "venues.synthetix = 'text'"),
+        ("venues.perp_v2.maintenance", "1", "venues.perp_v2.maintenance = '1'"),
         ("markets.ETH.price_id", "0x12", "markets.ETH.price_id = '0x12'"),
         ("venues.perp_v2.chains", {"ten": {}}, "venues.perp_v2.chains.ten"),
         (
