@@ -3,6 +3,9 @@
 The keeper and the backtester share `decide()`; it reads nothing but its arguments.
 """
 
+from dataclasses import replace
+from typing import Protocol
+
 from leverage import leverage_math as lm
 from leverage.types import (
     WAD,
@@ -127,7 +130,9 @@ def decide(
         return Action(Kind.REBALANCE, trigger, wanted) if trigger else None
     assets, shares = going(snapshot, policy, now, waiting)
     if trigger or is_worth(snapshot, policy, assets, shares):
-        return Action(Kind.COMMIT, trigger, lm.order(batch(snapshot, assets, shares, wanted)))
+        return Action(
+            Kind.COMMIT, trigger, lm.order(sized(snapshot, snapshot.target, wanted, assets, shares))
+        )
     return Action(Kind.COLLECT_CASH) if waiting.cash_short else None
 
 
@@ -158,24 +163,51 @@ def going(snapshot: Snapshot, policy: Policy, now: int, waiting: Waiting) -> tup
     return assets, 0 if waiting.cash_short else waiting.shares
 
 
-def batch(snapshot: Snapshot, assets: int, shares: int, wanted: int) -> Sizes:
-    """What each party adds to the order (E-3), `wanted` being the fund's own trade; before fees and costs."""
-    if snapshot.supply == 0:
-        return Sizes(lm.size_to_leverage(snapshot.target, assets, 0, snapshot.price), 0, 0)
-    if snapshot.equity <= 0:
+class Fund(Protocol):
+    """What a batch meets: the holders' part of a vault at one price."""
+
+    @property
+    def price(self) -> int: ...
+    @property
+    def size(self) -> int: ...
+    @property
+    def equity(self) -> int: ...
+    @property
+    def supply(self) -> int: ...
+
+
+def sized(fund: Fund, target: int, wanted: int, brought: int, shares: int) -> Sizes:
+    """What each party adds to the order (E-3): leavers close their part of the position as it is, those who
+    stay make their part of the rebalance `wanted`, and `brought`, WAD, joins at the leverage after it."""
+    if fund.supply == 0:
+        enter = lm.size_to_leverage(target, brought, fund.size, fund.price) if brought else 0
+        return Sizes(enter, 0, wanted)
+    if fund.equity <= 0:
         return Sizes(0, 0, wanted)
-    return Sizes(
-        enter=lm.joining(snapshot.size + wanted, assets, snapshot.equity),
-        leave=-lm.portion_down(snapshot.size, shares, snapshot.supply),
-        rebalance=wanted - lm.portion_down(wanted, shares, snapshot.supply),
+    sizes = Sizes(
+        enter=lm.joining(fund.size + wanted, brought, fund.equity),
+        leave=-lm.portion_down(fund.size, shares, fund.supply),
+        rebalance=wanted - lm.portion_down(wanted, shares, fund.supply),
     )
+    if lm.order(sizes) != 0 or fund.size == 0:
+        return sizes
+    # Where all cross inside, a wei goes to the venue for the sake of its price: a lagging index is worth
+    # nothing.
+    if sizes.enter == 0:
+        return replace(sizes, leave=sizes.leave + (1 if fund.size < 0 else -1))
+    return replace(sizes, enter=sizes.enter + (1 if sizes.enter > 0 else -1))
+
+
+def turnover(fund: Fund, brought: int, shares: int) -> int:
+    """What comes and goes, WAD."""
+    return brought if shares == 0 or fund.equity <= 0 else brought + fund.equity * shares // fund.supply
 
 
 def is_worth(snapshot: Snapshot, policy: Policy, assets: int, shares: int) -> bool:
     """Whether requests alone are worth an order: dust waits for company, unless it is all there is."""
     if shares > 0 and (shares == snapshot.supply or snapshot.size == 0 or snapshot.equity <= 0):
         return True  # Where no position is left, as in a ruined vault, sharing needs no order.
-    value = assets + (lm.portion_down(snapshot.equity, shares, snapshot.supply) if shares else 0)
+    value = turnover(snapshot, assets, shares)
     return value > 0 and value * abs(snapshot.target) // WAD >= policy.min_notional
 
 

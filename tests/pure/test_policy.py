@@ -465,7 +465,7 @@ def test_decide__more_company__never_makes_requests_wait(assets, shares, more_as
 def test_batch__leverage__is_kept_for_everybody(shares):
     """E-3: who enters or leaves does so at the leverage that the fund has after its own trade."""
     snapshot = vault(move=0.02)
-    sizes = rules.batch(snapshot, 4_000 * WAD, shares * WAD, 0)
+    sizes = rules.sized(snapshot, snapshot.target, 0, 4_000 * WAD, shares * WAD)
 
     value = lm.portion_down(snapshot.equity, shares * WAD, snapshot.supply)
     equity = snapshot.equity + 4_000 * WAD - value
