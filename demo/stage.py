@@ -76,10 +76,11 @@ class Stage:
         self._vaults = {listing.symbol: str(listing.vault) for listing in self.listings}
         self.meanwhile: Callable[[], None] = lambda: None  # What others do while the keeper sleeps.
         self._troubles: list[str] = []
+        outbox = chain.outbox(account)
         self._keeper = Keeper(
             tokens=self._vaults,
             read=chain.read_reports,
-            send=lambda vault, action: chain.act(vault, action, account),
+            send=lambda vault, action: chain.act(vault, action, outbox),
             is_keeper=chain.has_role(KEEPER_ROLE, account.address),
             clock=Clock(perp.rpc.timestamp, self._sleep),
             draw=random.Random(SEED).randrange,

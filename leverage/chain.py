@@ -1,25 +1,32 @@
 """The door to Ape while the protocol runs: read many vaults at once, simulate, send, and say why not."""
 
 import os
+import signal
 import sys
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
 
 import ape
 import click
 from ape.cli import ConnectedProviderCommand
-from ape.exceptions import ApeException, ConfigError, ProviderError
+from ape.exceptions import AccountsError, ApeException, ConfigError, NetworkMismatchError, ProviderError
 from ape.logging import logger
-from ethpm_types.abi import EventABI
 
 from leverage import abi, prices
 from leverage.console import fail
 from leverage.errors import LeverageError, RevertError, UnreachableError, error_table, revert
 from leverage.keeper import Keeper
+from leverage.keeper.economy import Economy
+from leverage.keeper.transactions import DEFAULT, Call, Limits, Outbox, Receipt
+from leverage.keeper.watch import Watch
 from leverage.record import Record, path_for
+from leverage.rpc import Rpc, octets, result_of
+from leverage.rpc import number as number_of
 from leverage.types import (
     KEEPER_ROLE,
     Action,
@@ -35,8 +42,10 @@ from leverage.types import (
 )
 
 READ_GAS = 40_000_000
-MOST_GAS = 2**24  # What a transaction may use at most (EIP-7825).
+LEAST_GAS = 2_000_000  # What a keeper's account must be able to pay when it begins: about two rebalances.
+CONNECT_SECONDS = 60
 LOCAL_CHAINS = (31337, 1337)
+LOCKS = Path(__file__).resolve().parent.parent / "build"
 LOG_BLOCKS = 10_000  # What a node is asked for logs of at once, until it says that it is too much.
 # The vault's function, and the events of which one tells what came of it.
 CALLS = {
@@ -97,9 +106,13 @@ class Chain:
         request |= {"from": sender} if sender else {}
         request |= {"gas": hex(gas)} if gas else {}
         request |= {"value": hex(value)} if value else {}
-        # A local chain stands still between transactions: the next block's time is the one that counts.
-        block = self._block or ("pending" if is_local() else "latest")
-        return bytes.fromhex(rpc("eth_call", request, block, abis=self.record.abis)[2:])
+        return octets(rpc("eth_call", request, self.state, abis=self.record.abis), "an answer")
+
+    @cached_property
+    def state(self) -> str:
+        """The state that is read. A local chain stands still between transactions: there the next block's
+        time is the one that counts."""
+        return self._block or ("pending" if is_local() else "latest")
 
     def at(self, block: int) -> "Chain":
         """The chain to read from as it was after a block, if the node keeps its state."""
@@ -112,7 +125,10 @@ class Chain:
         block = rpc("eth_getBlockByNumber", "latest" if number is None else hex(number), False)
         if block is None:
             raise LeverageError(f"the node has no block {number}")
-        return int(block["number"], 16), int(block["timestamp"], 16)
+        try:
+            return number_of(block["number"], "a block"), number_of(block["timestamp"], "a time")
+        except (KeyError, TypeError):
+            raise UnreachableError("the node sent a block that is none") from None
 
     def time(self) -> int:
         """The latest block's time."""
@@ -196,6 +212,9 @@ class Chain:
                 continue
             reports += read
             waiting = waiting[len(batch) :]
+        if any(report.snapshot is None for report in reports):
+            now = self.time()
+            reports = [replace(report, time=now) for report in reports]
         return reports
 
     def _read_batch(self, vaults: Sequence[str], gas: int) -> list[Report] | None:
@@ -206,6 +225,8 @@ class Chain:
             raise
         except LeverageError as error:
             return None if len(vaults) > 1 else [Report(vaults[0], failure=str(error))]
+        if [r["vault"].lower() for r in raw] != [vault.lower() for vault in vaults]:
+            raise UnreachableError("the node answered for other vaults than those asked for")
         # A snapshot that ran out of gas inside the lens leaves neither values nor a reason.
         if len(vaults) > 1 and any(not r["failure"] and not r["snapshot"]["timestamp"] for r in raw):
             return None
@@ -233,16 +254,57 @@ class Chain:
             max_deviation=int(max_deviation),
         )
 
-    def keeper(self, account: Any, symbols: Sequence[str], every: int, is_dry: bool) -> Keeper:
-        """A keeper of these tokens (default: all) that signs with `account`; a dry one needs none."""
-        if not is_dry:
-            account = unlocked(account)
+    def keeper(
+        self,
+        account: Any,
+        symbols: Sequence[str],
+        every: int,
+        is_dry: bool,
+        limits: Limits = DEFAULT,
+        relay: Rpc | None = None,
+        max_loss: int | None = None,
+    ) -> Keeper:
+        """A keeper of these tokens (default: all) that signs with `account`; a dry one needs none.
+
+        It sends through `relay`, another node, and takes no loss beyond `max_loss`, collateral in WAD, but in
+        an emergency. What it could not work with is refused at once.
+        """
+        vaults = self.vaults(symbols)
+        self._require_listed(vaults)
+        if max_loss is not None and "ETH oracle" not in self.record.contracts:
+            raise LeverageError("--max-loss needs the price of ether, and no token of market ETH is recorded")
+        economy = Economy(max_loss, lambda: int(self.named("ETH oracle").call("price")))
+        # Only a public chain's time is that of clocks.
+        date = None if is_local() else time.time
+        watch = Watch(rpc, self.record.chain_id, relay, date)
+        watch.require_chains()
+
+        def read(asked: Sequence[str]) -> list[Report]:
+            reports = self.read_reports(asked)
+            economy.note(reports)
+            return reports
 
         def send(vault: str, action: Action) -> dict[str, Any] | None:
-            return self.act(vault, action, account)
+            return self.act(vault, action, outbox, lambda cost: economy.check(vault, action, cost))
 
         has_role = account is not None and self.has_role(KEEPER_ROLE, account.address)
-        return Keeper(self.vaults(symbols), self.read_reports, send, has_role, every, is_dry)
+        keeper = Keeper(vaults, read, send, has_role, every, is_dry, watch=watch.look)
+        if not is_dry:
+            outbox = self.outbox(unlocked(account), limits, relay, is_alone=True)
+            outbox.require_funds(LEAST_GAS)
+            outbox.tell, keeper.confirm = keeper.tell, outbox.confirm
+        return keeper
+
+    def _require_listed(self, vaults: Mapping[str, str]) -> None:
+        """Refuse a record that tells of other vaults than the chain's factory."""
+        factory = self.named("VaultFactory")
+        listed = {vault.lower() for vault in factory.call("vaults", 0, factory.call("count"))}
+        for symbol, vault in vaults.items():
+            if vault.lower() not in listed:
+                raise LeverageError(
+                    f"{self.record.path}: the vault {vault} of {symbol} is none of the factory's"
+                    f" {factory.address}: restore the file, or run `ape run deploy`"
+                )
 
     def vaults(self, symbols: Sequence[str] = ()) -> dict[str, str]:
         """Symbol → vault of these tokens (default: all)."""
@@ -250,31 +312,53 @@ class Chain:
 
     # Writing
 
-    def act(self, vault: str, action: Action, account: Any) -> dict[str, Any] | None:
-        """Send an action; the fields of its event, or None when there was nothing to do.
+    def outbox(
+        self, account: Any, limits: Limits = DEFAULT, relay: Rpc | None = None, is_alone: bool = False
+    ) -> Outbox:
+        """What sends for `account`; `is_alone` when nobody else does."""
+        ask = partial(rpc, abis=self.record.abis)
+        send = partial(relay, errors=error_table(self.record.abis.values())) if relay else None
+        chain_id = self.record.chain_id
+        return Outbox(
+            account.address, chain_id, ask, signer(account), send, limits, is_alone, block=self.state
+        )
 
-        What the chain would not do now is refused in words.
+    def act(
+        self,
+        vault: str,
+        action: Action,
+        outbox: Outbox,
+        check: Callable[[int], None] = lambda cost: None,
+    ) -> dict[str, Any] | None:
+        """Have an action mined; the fields of its event, or None when there was nothing to do.
+
+        What the chain would not do now is refused in words, and so is what `check` does not let pass.
         """
         symbol = self._symbol_of(vault) or ""
         contract, (function, events) = self.vault(symbol), CALLS[action.kind]
         arguments = [self.proof(symbol, action)] if action.kind == Kind.SETTLE else []
         try:
-            done, value = _with_value(contract, function, arguments, account.address)
+            done, value = _with_value(contract, function, arguments, outbox.account)
         except RevertError as error:
             if action.kind != Kind.COMMIT:
                 raise
             # The venue may take no more of those who enter; those who leave need not wait for that.
             try:
                 function = "commitExits"
-                done, value = _with_value(contract, function, arguments, account.address)
+                done, value = _with_value(contract, function, arguments, outbox.account)
             except RevertError:
                 raise error from None
         if not done and action.kind in (Kind.CHECK_RUIN, Kind.COLLECT_CASH):
             return None
-        receipt = contract.send(account, function, *arguments, value=value)
+        data = contract.data(function, *arguments)
+        receipt = outbox.send(Call(contract.address, data, value, symbol), check)
+        if receipt.is_reverted:
+            # Whoever was faster has changed the state, and the state tells in which way.
+            self.call(contract.address, data, sender=outbox.account, value=value)
+            raise reverted(receipt)
         found = ((event, contract.event(receipt, event)) for event in events)
         emitted, fields = next((pair for pair in found if pair[1]), ("", {}))
-        return {"transaction": receipt.txn_hash, "emitted": emitted, **fields}
+        return {"transaction": receipt.transaction, "emitted": emitted, **fields}
 
     def proof(self, symbol: str, action: Action) -> list[bytes]:
         """The signed price that goes with an action, from the token's price service."""
@@ -288,20 +372,12 @@ class Chain:
     def _symbol_of(self, vault: str) -> str | None:
         return next((s for s, entry in self.record.tokens.items() if entry["vault"] == vault), None)
 
-    def send(self, account: Any, to: str | None, data: bytes, value: int = 0) -> Any:
+    def send(self, account: Any, to: str | None, data: bytes, value: int = 0) -> Receipt:
         """Mine a transaction and return its receipt; what would revert is refused before it costs gas."""
         self.call(to, data, sender=account.address, value=value)
-        request = {"from": account.address, "data": "0x" + data.hex(), "value": hex(value)}
-        request |= {"to": to} if to else {}
-        estimate = int(rpc("eth_estimateGas", request, abis=self.record.abis), 16)
-        # The block that mines it has another time than the estimate: fees accrue, the venue settles funding.
-        gas = max(estimate, min(estimate * 13 // 10, MOST_GAS))
-        fields = {"sender": account.address, "data": data, "gas_limit": gas, "value": value}
-        transaction = ape.networks.ecosystem.create_transaction(**fields, **({"receiver": to} if to else {}))
-        with in_words():
-            receipt = account.call(transaction)
-        if receipt.failed:
-            raise RevertError(f"transaction {receipt.txn_hash} was mined and reverted; try again")
+        receipt = self.outbox(account).send(Call(to, data, value))
+        if receipt.is_reverted:
+            raise reverted(receipt)
         return receipt
 
 
@@ -327,15 +403,17 @@ class Contract:
         """Calldata of a function."""
         return abi.calldata(abi.find(self.entries, "function", name, len(arguments)), arguments)
 
-    def send(self, account: Any, name: str, *arguments: Any, value: int = 0) -> Any:
+    def send(self, account: Any, name: str, *arguments: Any, value: int = 0) -> Receipt:
         """Mine a call from `account` and return its receipt."""
         return self.chain.send(account, self.address, self.data(name, *arguments), value)
 
-    def event(self, receipt: Any, name: str) -> dict[str, Any]:
+    def event(self, receipt: Receipt, name: str) -> dict[str, Any]:
         """Fields of this contract's event in a receipt; empty when it was not emitted."""
-        entry = EventABI.model_validate(abi.find(self.entries, "event", name))
-        logs = [log for log in receipt.decode_logs(entry) if log.contract_address == self.address]
-        return dict(logs[0].event_arguments) if logs else {}
+        known = abi.topics(self.entries, [name])
+        for log in receipt.logs:
+            if log["address"].lower() == self.address.lower() and log["topics"][0] in known:
+                return abi.event_fields(known[log["topics"][0]], log)
+        return {}
 
 
 def _with_value(contract: Contract, function: str, arguments: list[Any], sender: str) -> tuple[Any, int]:
@@ -363,13 +441,16 @@ class Command(ConnectedProviderCommand):  # type: ignore[misc]
 
     def invoke(self, ctx: click.Context) -> Any:
         """Connect, and run. A node's URL is never shown: it may carry a key."""
-        logger.set_level("WARNING")
+        quiet()
         try:
-            return super().invoke(ctx)
+            with time_limit(CONNECT_SECONDS) as self._connecting:
+                return super().invoke(ctx)
         except LeverageError as error:
             fail(error)
         except ConfigError as error:
             fail(f"{error}: set it in the environment, see ape-config.yaml", self.misconfigured)
+        except NetworkMismatchError as error:
+            fail(error, self.misconfigured)
         except ProviderError:
             network = getattr(ctx.params.get("network"), "network", None)
             fail(f"no node answers for network {getattr(network, 'choice', network)}: is it running?")
@@ -377,6 +458,34 @@ class Command(ConnectedProviderCommand):  # type: ignore[misc]
             fail(error)
         except KeyboardInterrupt:
             sys.exit(130)
+
+    def _invoke(self, ctx: click.Context, *args: Any, **kwargs: Any) -> Any:
+        """Connected: what follows has time limits of its own."""
+        self._connecting()
+        return super()._invoke(ctx, *args, **kwargs)
+
+
+@contextmanager
+def time_limit(seconds: float) -> Iterator[Callable[[], None]]:
+    """Raise `UnreachableError` in the block when it takes longer; yields what lifts the limit.
+
+    Ape waits for half an hour for a node that accepts a connection and says nothing.
+    """
+
+    def expire(*_: object) -> None:
+        raise UnreachableError(f"the node did not answer within {seconds:g} s")
+
+    def lift() -> None:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+
+    before = signal.signal(signal.SIGALRM, expire)
+    # Again and again, should somebody swallow it.
+    signal.setitimer(signal.ITIMER_REAL, seconds, 1)
+    try:
+        yield lift
+    finally:
+        lift()
+        signal.signal(signal.SIGALRM, before)
 
 
 @contextmanager
@@ -391,28 +500,67 @@ def test_account(index: int) -> Any:
     return ape.accounts.test_accounts[index]
 
 
-def unlocked(account: Any) -> Any:
-    """An account that signs without asking; its passphrase is in the environment, or asked for now."""
+def unlocked(account: Any, passphrase_file: Path | None = None) -> Any:
+    """An account that signs without asking. Its passphrase is in a file, in the environment, or asked for."""
     if account is None:
         raise LeverageError("which account? pass --account with one of `ape accounts list`")
-    if hasattr(account, "set_autosign"):
-        variable = f"APE_ACCOUNTS_{account.alias}_PASSPHRASE"
-        if variable not in os.environ and not sys.stdin.isatty():
-            raise LeverageError(f"account {account.alias} is locked: set {variable}")
-        with in_words():
-            account.set_autosign(True)
+    if not hasattr(account, "set_autosign") or not account.locked:
+        return account
+    variable = f"APE_ACCOUNTS_{account.alias}_PASSPHRASE"
+    passphrase = _passphrase(passphrase_file) if passphrase_file else os.environ.get(variable)
+    if not passphrase and not sys.stdin.isatty():
+        raise LeverageError(
+            f"account {account.alias} is locked: set {variable}, or name a file with --passphrase-file"
+        )
+    try:
+        account.set_autosign(True, passphrase=passphrase)
+    except AccountsError:
+        raise LeverageError(f"account {account.alias}: the passphrase does not open it") from None
+    except (OSError, ValueError, KeyError):
+        raise LeverageError(f"account {account.alias}: its key file is damaged; import it again") from None
     return account
+
+
+def _passphrase(path: Path) -> str:
+    try:
+        if path.stat().st_mode & 0o077:
+            raise LeverageError(f"{path} can be read by others: run `chmod 600 {path}`")
+        text = path.read_text().strip("\r\n")
+    except (OSError, UnicodeDecodeError) as error:
+        raise LeverageError(f"{path} cannot be read: {getattr(error, 'strerror', 'not text')}") from None
+    if not text:
+        raise LeverageError(f"{path} is empty: write the passphrase into it")
+    return text
+
+
+def signer(account: Any) -> Callable[[Mapping[str, Any]], bytes]:
+    """What signs a transaction's fields with an account of Ape's."""
+
+    def sign(fields: Mapping[str, Any]) -> bytes:
+        known = {name: value for name, value in fields.items() if value is not None}
+        transaction = ape.networks.ethereum.create_transaction(type=2, sender=account.address, **known)
+        with in_words():
+            signed = account.sign_transaction(transaction)
+        if signed is None:
+            raise LeverageError("not signed, and not sent")
+        return bytes(signed.serialize_transaction())
+
+    return sign
+
+
+def reverted(receipt: Receipt) -> RevertError:
+    """What to say of a transaction that failed in its block, and would not fail now."""
+    return RevertError(f"transaction {receipt.transaction} was mined and reverted; try again")
 
 
 def quiet() -> None:
     """Let Ape speak of trouble only."""
-    logger.set_level("WARNING")
+    logger.set_level("ERROR")
 
 
 def lock_path(account: Any) -> Path:
-    """The file that keeps two keepers from using one account on one chain at once."""
-    who = account.address if account else "nobody"
-    return Path("build") / f"keeper-{connected_id()}-{who}.lock"
+    """The file that keeps two keepers from using one account on one chain at once, from any folder."""
+    return LOCKS / f"keeper-{connected_id()}-{account.address}.lock"
 
 
 def connected_id() -> int:
@@ -439,20 +587,25 @@ def code_at(address: str) -> bytes:
 
 def rpc(method: str, *params: Any, abis: Mapping[str, Sequence[abi.Entry]] | None = None) -> Any:
     """One JSON-RPC request; its error raises in words, never with the node's URL, which may carry a key."""
+    provider = ape.networks.provider
+    errors = error_table((abis or {}).values())
+    if str(provider.http_uri).startswith("http"):
+        return _node(provider)(method, *params, errors=errors)
     try:
-        answer = ape.networks.provider.web3.provider.make_request(method, list(params))
+        answer = provider.web3.provider.make_request(method, list(params))
     except Exception as error:
         raise UnreachableError(f"the node did not answer {method} ({type(error).__name__})") from None
-    if "error" not in answer:
-        return answer["result"]
-    problem = answer["error"] if isinstance(answer["error"], dict) else {"message": str(answer["error"])}
-    message, data = str(problem.get("message", "")), problem.get("data")
-    data = data.get("data") if isinstance(data, dict) else data
-    if isinstance(data, str) and "0x" in data:
-        raise revert(bytes.fromhex(data[data.index("0x") + 2 :]), error_table((abis or {}).values()))
-    if "revert" in message.lower():
-        raise RevertError(message.splitlines()[0])
-    raise LeverageError(f"the node refused {method}: {(message.splitlines() or [''])[0]}")
+    return result_of(answer, method, errors)
+
+
+def _node(provider: Any, known: dict[str, Rpc] = {}) -> Rpc:  # noqa: B006
+    """Our own way to the node that Ape is connected to: Ape's has no time limit."""
+    url = str(provider.http_uri)
+    if url not in known:
+        network = provider.network
+        headers = ape.networks.get_request_headers(network.ecosystem.name, network.name, provider.name)
+        known[url] = Rpc(url, headers={name: str(value) for name, value in headers.items()})
+    return known[url]
 
 
 @contextmanager

@@ -1,9 +1,10 @@
 """How commands talk: one line per error, a spinner or a bar while they work."""
 
 import functools
+import os
 import sys
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, NoReturn, TypeVar
 
 import click
@@ -48,5 +49,16 @@ def one_line_errors(command: Command) -> Command:
 
 def fail(error: object, code: int = 1) -> NoReturn:
     """End with one line on the error stream."""
-    click.echo(f"Error: {' '.join(str(error).split())}", err=True)
+    with suppress(OSError):
+        click.echo(f"Error: {' '.join(str(error).split())}", err=True)
+    leave(code)
+
+
+def leave(code: int) -> NoReturn:
+    """End. What the streams cannot write, as on a full disk, is dropped: it would change the exit code."""
+    for stream in (sys.stdout, sys.stderr):
+        try:
+            stream.flush()
+        except OSError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
     sys.exit(code)

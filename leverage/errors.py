@@ -1,7 +1,9 @@
 """What went wrong, in one line: the project's exceptions, and revert data turned into words."""
 
+import traceback
 from collections.abc import Iterable, Mapping
 from decimal import Decimal
+from pathlib import Path
 from typing import Any
 
 from eth_abi.abi import decode
@@ -68,6 +70,13 @@ IN_WAD = {
 
 class LeverageError(Exception):
     """Something a person can act on; the text is one line."""
+
+
+def unexpected(error: Exception) -> str:
+    """What to say of an error that nobody foresaw: where it arose. Its own text might tell a secret."""
+    frames = traceback.extract_tb(error.__traceback__)
+    where = f" at {Path(frames[-1].filename).name}:{frames[-1].lineno}" if frames else ""
+    return f"unexpected {type(error).__name__}{where}: please report it"
 
 
 class UnreachableError(LeverageError):

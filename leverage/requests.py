@@ -101,7 +101,7 @@ class QueuedWallet(Wallet):
     def _requested(self, side: str, amount: int, expected: str, seconds: int) -> Trade:
         me = self.account.address
         receipt = self.queue.send(self.account, f"request{side}", amount, me, me)
-        number = self.queue.event(receipt, f"{side}Request")["requestId"]
+        number = self.queue.event(receipt, f"{side}Request")["request_id"]
         what = f"{_noun(side)} {number}"
         self._tell(f"{what} requested, for {expected} at the present price; it gets that of the later fill")
         self._await(side, number, seconds)
@@ -122,7 +122,7 @@ class QueuedWallet(Wallet):
                 what = f"{_noun(side)} {number} still waits after {seconds} s"
                 raise LeverageError(f"{what}: look at its status, claim it later, or cancel it")
             (report,) = self.chain.read_reports([self.vault.address])
-            action = decided(report, now, is_keeper=False)
+            action = decided(report, is_keeper=False)
             if (action and action.kind) != before:
                 before, since = action and action.kind, now
             self._tell(_progress(report, action))
@@ -132,7 +132,7 @@ class QueuedWallet(Wallet):
 
     def _keep(self, action: Action) -> None:
         try:
-            self.chain.act(self.vault.address, action, self.account)
+            self.chain.act(self.vault.address, action, self.chain.outbox(self.account))
         except LeverageError as error:
             if not isinstance(error, RevertError) or error.name not in OVERTAKEN | ORDER_OVERTAKEN:
                 self._tell(f"cannot {action.kind} yet: {error}")
@@ -145,7 +145,7 @@ class QueuedWallet(Wallet):
             return None
         receipt = self.queue.send(self.account, side.lower(), most, me, me)
         event = self.queue.event(receipt, "Deposit" if side == DEPOSIT else "Withdraw")
-        return Trade(event["assets"], event["shares"], receipt.txn_hash)
+        return Trade(event["assets"], event["shares"], receipt.transaction)
 
     def _refunded(self, side: str, numbers: Iterable[int]) -> list[str]:
         """What orders did not fill of these requests, taken back."""

@@ -164,7 +164,8 @@ class Action:
 class Report:
     """One vault as read: its snapshot and policy, or the reason why they could not be read.
 
-    `waiting` is a queued vault's alone, and readable without a price.
+    `waiting` is a queued vault's alone, and readable without a price; `time` is that of the chain where there
+    is no snapshot to tell it.
     """
 
     vault: str
@@ -172,6 +173,12 @@ class Report:
     policy: Policy | None = None
     failure: str = ""
     waiting: Waiting | None = None
+    time: int = 0
+
+    @property
+    def now(self) -> int:
+        """The chain's time of the reading."""
+        return self.time if self.snapshot is None else self.snapshot.timestamp
 
     @property
     def is_queued(self) -> bool:

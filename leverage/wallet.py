@@ -45,7 +45,7 @@ class Wallet:
         self._approve(self.vault, assets)
         receipt = self.vault.send(self.account, "deposit", assets, me, floor, self.chain.time() + seconds)
         event = self.vault.event(receipt, "Deposit")
-        return Trade(event["assets"], event["shares"], receipt.txn_hash)
+        return Trade(event["assets"], event["shares"], receipt.transaction)
 
     def burn(self, amount: str, slippage: int, seconds: int, least: str | None = None) -> Trade:
         """Burn `amount` of shares, or "all", for at least `least`, or the preview less `slippage` (WAD)."""
@@ -55,7 +55,7 @@ class Wallet:
         floor = self._floor(assets, slippage, least, self.decimals, self.asset_symbol)
         receipt = self.vault.send(self.account, "redeem", shares, me, me, floor, self.chain.time() + seconds)
         event = self.vault.event(receipt, "Withdraw")
-        return Trade(event["assets"], event["shares"], receipt.txn_hash)
+        return Trade(event["assets"], event["shares"], receipt.transaction)
 
     def claim(self) -> list[str]:
         """Take what settled requests have brought; says what that is."""

@@ -7,6 +7,8 @@ from pathlib import Path
 
 import pytest
 from structlog.testing import capture_logs
+from urllib3 import PoolManager
+from urllib3.exceptions import HTTPError
 
 from leverage import chain, keeper
 from leverage.errors import LeverageError, RevertError, UnreachableError
@@ -54,7 +56,8 @@ def test_once__crash_of_twelve_percent__brings_the_long_back_to_target(site, dep
     after = snapshot_of("ETH3L")
     assert abs(after.leverage - after.target) <= WAD // 50
     line = next(line for line in lines if line["event"] == "rebalance")
-    assert {"size", "price", "leverageBefore", "leverageAfter", "fee", "slippage", "tipShares"} <= line.keys()
+    wanted = {"size", "price", "leverage_before", "leverage_after", "fee", "slippage", "tip_shares"}
+    assert wanted <= line.keys()
     assert line["size"] < 0 and line["caller"] == site.account(1).address
 
 
@@ -90,7 +93,7 @@ def test_once__schedule_without_the_role__acts_late_for_a_tip(site, deployed):
 
     assert code == DONE
     assert set(acted(lines)) == {"ETH3L", "ETH3S"}
-    assert all(line["tipShares"] > 0 for line in lines if line["event"] == "rebalance")
+    assert all(line["tip_shares"] > 0 for line in lines if line["event"] == "rebalance")
 
 
 def test_once__dry_run__sends_nothing(site, deployed):
@@ -163,7 +166,7 @@ def test_once__somebody_was_faster__is_no_failure(site, deployed):
     honest = work.send
 
     def overtaken(vault, action):
-        deployed.act(vault, action, site.account(6))
+        deployed.act(vault, action, deployed.outbox(site.account(6)))
         return honest(vault, action)
 
     work.send = overtaken
@@ -176,24 +179,23 @@ def test_once__somebody_was_faster__is_no_failure(site, deployed):
 
 
 def test_act__would_revert__costs_no_gas(site, deployed):
-    account = site.account(1)
+    account, vault = site.account(1), deployed.vaults()["ETH3L"]
+    outbox = deployed.outbox(account)
     before = site.perp.rpc("eth_getTransactionCount", account.address, "latest")
 
     with pytest.raises(RevertError, match="NothingDue") as caught:
-        deployed.act(deployed.vaults()["ETH3L"], Action(Kind.REBALANCE, Trigger.BAND), account)
+        deployed.act(vault, Action(Kind.REBALANCE, Trigger.BAND), outbox)
 
     assert caught.value.name == "NothingDue"
     assert site.perp.rpc("eth_getTransactionCount", account.address, "latest") == before
-    assert deployed.act(deployed.vaults()["ETH3L"], Action(Kind.CHECK_RUIN), account) is None
+    assert deployed.act(vault, Action(Kind.CHECK_RUIN), outbox) is None
 
 
 def test_node_gone__is_one_line_without_its_address(site, deployed, monkeypatch):
-    def dead(*_):
-        raise ConnectionError(f"cannot reach {site.url}/secret-key")
+    def dead(*_, **__):
+        raise HTTPError(f"cannot reach {site.url}/secret-key")
 
-    import ape
-
-    monkeypatch.setattr(ape.networks.provider.web3.provider, "make_request", dead)
+    monkeypatch.setattr(PoolManager, "request", dead)
 
     with pytest.raises(LeverageError) as caught:
         deployed.time()

@@ -9,6 +9,7 @@ from structlog.testing import capture_logs
 from leverage import chain, keeper
 from leverage.errors import LeverageError
 from leverage.keeper import DONE, FAILED, ORDER_SECONDS
+from leverage.keeper.transactions import MOST_GAS
 from leverage.preflight import DeployError
 from leverage.prices import PriceServiceError
 from leverage.types import DAY, WAD, Action, Kind, Stage
@@ -113,7 +114,7 @@ def test_deploy__queued_vault__fits_into_one_transaction(site):
     link = site.deploy("ETH3L")
     block = site.perp.rpc("eth_getBlockByNumber", hex(link.record.token("ETH3L")["block"]), False)
 
-    assert int(block["gasUsed"], 16) <= chain.MOST_GAS
+    assert int(block["gasUsed"], 16) <= MOST_GAS
 
 
 def test_deploy__other_queue_than_compiled__is_refused(site):
@@ -161,7 +162,7 @@ def test_once__request__is_committed_executed_and_settled_in_one_pass(
     assert report_of().waiting.order.stage == Stage.NONE
     assert queue.call("maxMint", site.account(5).address) > 990 * WAD
     settled = next(line for line in lines if line["event"] == "settle")
-    assert settled["emitted"] == "Settled" and settled["sharesMinted"] > 0
+    assert settled["emitted"] == "Settled" and settled["shares_minted"] > 0
 
 
 def test_once__again__does_nothing(request_mint, once):
@@ -180,7 +181,7 @@ def test_once__crash__brings_the_long_back_to_target(site, once, report_of):
 
     assert code == DONE
     commit = next(line for line in lines if line["event"] == "commit")
-    assert commit["trigger"] == "EMERGENCY" and commit["sizeDelta"] < 0
+    assert commit["trigger"] == "EMERGENCY" and commit["size_delta"] < 0
     after = report_of().snapshot
     assert abs(after.leverage - after.target) <= WAD // 50
 
@@ -203,7 +204,7 @@ def test_once__stranger_executed_first__takes_note_without_a_proof(
     work = worker()
     deployed.prices = lambda *args: pytest.fail("asked for a price")
     vault = deployed.vaults()["ETH3L"]
-    deployed.act(vault, Action(Kind.COMMIT), site.account(6))
+    deployed.act(vault, Action(Kind.COMMIT), deployed.outbox(site.account(6)))
     site.perp.warp(site.perp.delay("ETH"))
     stranger_executes(site, deployed)
     assert report_of().waiting.order.stage == Stage.FILLED
@@ -231,7 +232,7 @@ def test_run__stranger_executes_while_the_keeper_waits__settles(
     with capture_logs() as lines:
         work.run(passes=5)
 
-    assert events(lines) == ["commit", "settle"]
+    assert events(lines) == ["sent", "commit", "sent", "settle"]
 
 
 def test_run__no_price_for_half_a_minute__cancels_and_retries(
@@ -259,13 +260,13 @@ def test_act__no_price_service_recorded__leaves_the_execution_to_others(
     request_mint()
     del deployed.record.token("ETH3L")["priceService"]
     vault = deployed.vaults()["ETH3L"]
-    deployed.act(vault, Action(Kind.COMMIT), site.account(1))
+    deployed.act(vault, Action(Kind.COMMIT), deployed.outbox(site.account(1)))
     site.perp.warp(site.perp.delay("ETH"))
 
     with pytest.raises(LeverageError, match="no price service is recorded for ETH3L: others must execute"):
-        deployed.act(vault, keeper.decided(report_of(), 0, False), site.account(1))
+        deployed.act(vault, keeper.decided(report_of(), False), deployed.outbox(site.account(1)))
     stranger_executes(site, deployed)
-    done = deployed.act(vault, Action(Kind.SETTLE), site.account(1))
+    done = deployed.act(vault, Action(Kind.SETTLE), deployed.outbox(site.account(1)))
 
     assert done["emitted"] == "Settled"
 
@@ -343,13 +344,13 @@ def test_once__price_stale_while_an_order_waits__ends_it_all_the_same(site, depl
     """The index that values the vault is too old; to take note of a fill none is needed."""
     request_mint()
     vault = deployed.vaults()["ETH3L"]
-    deployed.act(vault, Action(Kind.COMMIT), site.account(6))
+    deployed.act(vault, Action(Kind.COMMIT), deployed.outbox(site.account(6)))
     site.perp.warp(site.perp.delay("ETH"))
     stranger_executes(site, deployed)
     site.perp.warp(3 * DAY, fresh=False)
     report = deployed.read_reports([vault])[0]
 
-    action = keeper.decided(report, site.perp.rpc.timestamp(), False)
+    action = keeper.decided(report, is_keeper=False)
 
     assert report.snapshot is None and "PriceStale" in report.failure
     assert (action.kind, action.proof_from) == (Kind.SETTLE, 0)
@@ -409,7 +410,7 @@ def test_wallet__status_claim_and_cancel__at_each_stage(site, deployed, request_
     waits = wallet.status()
     cancelled = wallet.cancel()
     request_mint(2_000)
-    deployed.act(deployed.vaults()["ETH3L"], Action(Kind.COMMIT), site.account(6))
+    deployed.act(deployed.vaults()["ETH3L"], Action(Kind.COMMIT), deployed.outbox(site.account(6)))
     under_way = wallet.status()
     with pytest.raises(LeverageError, match="RequestInFlight .*: its order is under way"):
         wallet.cancel()

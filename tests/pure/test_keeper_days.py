@@ -46,7 +46,7 @@ class Vault:
 
     def report(self, name: str, price: int, now: int) -> Report:
         if self.failure:
-            return Report(name, failure=self.failure)
+            return Report(name, failure=self.failure, time=now)
         equity = lm.equity(self.cash, self.size, price)
         return Report(
             name,
@@ -69,7 +69,7 @@ class Vault:
         is_done = abs(reached - self.target) <= self.policy.tolerance
         chunk = Trigger.NONE if is_done else action.trigger
         self.last = Rebalancing(price, now, chunk, action.size_delta > 0)
-        return {"trigger": int(action.trigger), "size": action.size_delta, "leverageAfter": reached}
+        return {"trigger": int(action.trigger), "size": action.size_delta, "leverage_after": reached}
 
 
 @dataclass
@@ -282,7 +282,7 @@ def test_once__acted__logs_the_fields_of_the_event():
 
     line = next(line for line in lines if line["event"] == "rebalance")
     assert line["trigger"] == "EMERGENCY"
-    assert {"token", "size", "leverageAfter"} <= line.keys()
+    assert {"token", "size", "leverage_after"} <= line.keys()
 
 
 def test_once__dry_run__says_what_it_would_do():
@@ -377,7 +377,7 @@ def test_lock__held_by_another__is_refused_with_its_process(tmp_path):
 
 def test_lock__left_by_a_killed_process__is_free(tmp_path):
     path = tmp_path / "keeper.lock"
-    code = "import sys, time; from pathlib import Path; from leverage.keeper import lock\n"
+    code = "import sys, time; from pathlib import Path; from leverage.keeper.lock import lock\n"
     code += "with lock(Path(sys.argv[1])): print('held', flush=True); time.sleep(60)"
     process = subprocess.Popen([sys.executable, "-c", code, str(path)], stdout=subprocess.PIPE, text=True)
     try:

@@ -50,7 +50,7 @@ class Vault:
 
     def report(self, name: str, price: int, now: int) -> Report:
         if self.failure:
-            return Report(name, failure=self.failure, waiting=self.waiting())
+            return Report(name, failure=self.failure, waiting=self.waiting(), time=now)
         equity = self.supply + lm.notional(15 * WAD, price - PRICE)
         snapshot = Snapshot(
             timestamp=now, price=price, venue_price=price, size=self.size, equity=equity, supply=self.supply,
@@ -71,7 +71,7 @@ class Vault:
             raise RevertError("NothingDue", "NothingDue")
         self.order = Order(Stage.WAITING, action.size_delta, now + FIRST, now + LAST)
         self.trigger, self.in_flight, self.deposits = action.trigger, self.deposits, 0
-        return {"trigger": int(action.trigger), "sizeDelta": action.size_delta}
+        return {"trigger": int(action.trigger), "size_delta": action.size_delta}
 
     def execute(self) -> None:
         """A stranger's doing."""

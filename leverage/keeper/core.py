@@ -1,4 +1,4 @@
-"""The keeper: read every token in one call, decide, act, report. It knows no node, only `read` and `send`.
+"""The keeper: read every token in one call, decide, act, tell. It knows no node, only `read` and `send`.
 
 In the exclusive seconds of a schedule it acts at a moment drawn from a secure source. Each pass draws anew
 from the seconds that are left and waits only when the draw falls before the next pass: the moment is uniform
@@ -8,25 +8,35 @@ Where a venue fills later, a commit is followed to its settlement: the keeper lo
 can be filled, takes note of what others have done, and cancels what nobody has filled in time.
 """
 
-import fcntl
 import math
-import os
 import secrets
-import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import UTC, datetime
-from pathlib import Path
-from typing import Any, TextIO
+from typing import Any
 
 import structlog
-from rich.markup import escape
-from rich.table import Table
 
 from leverage import policy as rules
-from leverage.errors import LeverageError, RevertError
-from leverage.types import WAD, Action, Kind, Report, Stage, Trigger, Waiting
+from leverage.errors import LeverageError, RevertError, unexpected
+from leverage.keeper.clock import Clock
+from leverage.keeper.economy import DeclinedError, is_urgent
+from leverage.keeper.events import (
+    Acted,
+    Decided,
+    Declined,
+    Ended,
+    Event,
+    Failed,
+    Listener,
+    Looked,
+    Passed,
+    Scheduled,
+    Trouble,
+    Waiting,
+)
+from leverage.keeper.journal import journal
+from leverage.keeper.transactions import LookAgainError, UnaffordableError
+from leverage.types import Action, Kind, Report, Stage, Trigger
 
 DONE, FAILED, MISCONFIGURED, LOCKED = 0, 1, 2, 3
 # Reverts that mean: somebody was faster, an order has just failed, or the trade shrank below the minimum once
@@ -36,22 +46,12 @@ OVERTAKEN = {"NothingDue", "TradeTooSmall", "BatchTooSmall", "RetryTooEarly", "V
 ORDER_OVERTAKEN = {"OrderPending", "NoOrder", "OrderWaiting"}
 ORDER_SECONDS = 35  # How long `once` follows an order: until it can be cancelled, and a little.
 COMMIT_SECONDS = 8  # How long more orders are sent before the first is looked at again.
+CONFIRM_SECONDS = 60  # How long `once` waits for blocks upon those of its transactions.
+FEE_SECONDS = 5  # How soon a price of gas that was too high is asked for again.
 SOON = 1
 
 Read = Callable[[Sequence[str]], list[Report]]
 Send = Callable[[str, Action], Mapping[str, Any] | None]
-
-
-class LockHeldError(LeverageError):
-    """Another keeper is at work with the same account on the same chain."""
-
-
-@dataclass(frozen=True)
-class Clock:
-    """Seconds; tests put their own in."""
-
-    now: Callable[[], float] = time.time
-    sleep: Callable[[float], None] = time.sleep
 
 
 @dataclass(frozen=True)
@@ -101,7 +101,11 @@ class BackOff:
 
 @dataclass
 class Keeper:
-    """One keeper over `tokens`, symbol → vault. `every` is the seconds from one pass to the next."""
+    """One keeper over `tokens`, symbol → vault. `every` is the seconds from one pass to the next.
+
+    `watch` says what is wrong with the node, and raises when nothing it says may be believed. `confirm` looks
+    after what was mined, for so many seconds, and names the tokens whose transaction the chain has undone.
+    """
 
     tokens: Mapping[str, str]
     read: Read
@@ -112,10 +116,15 @@ class Keeper:
     clock: Clock = Clock()
     draw: Callable[[int], int] = secrets.randbelow
     log: Any = field(default_factory=lambda: structlog.get_logger("keeper"))
+    watch: Callable[[], Sequence[str]] = tuple
+    confirm: Callable[[float], set[str]] = lambda seconds: set()
+    listeners: list[Listener] = field(default_factory=list)
+    _due: dict[str, float] = field(default_factory=dict)
 
     def once(self) -> int:
         """Look at every token once, do what is due, and follow orders to their end; returns an exit code."""
         back_off = BackOff(self.every)
+        is_troubled = self._check()
         steps = self.step_all(back_off)
         last = {step.symbol: step for step in steps}
         acted: set[str] = set()
@@ -128,17 +137,24 @@ class Keeper:
                 deadline = self.clock.now() + ORDER_SECONDS
             # One order per token: what was requested meanwhile is for the next pass.
             ended = {step.symbol for step in steps if step.did(Kind.SETTLE)} & committed
-            pending = {s.symbol: s.again for s in steps if s.again is not None and s.symbol not in ended}
+            pending: dict[str, float] = {
+                s.symbol: s.again for s in steps if s.again is not None and s.symbol not in ended
+            }
             pause = max(SOON, min(pending.values(), default=0))
-            if self.is_dry or not pending or self.clock.now() + pause > deadline:
+            if self.is_dry or (pending and self.clock.now() + pause > deadline):
                 break
-            self.log.info("waiting", tokens=list(pending), seconds=round(pause))
-            self.clock.sleep(pause)
+            if pending:
+                self.tell(Waiting(list(pending), pause))
+                self.clock.sleep(pause)
+            else:
+                pending = dict.fromkeys(self.confirm(CONFIRM_SECONDS), SOON)
+                if not pending:
+                    break
             steps = self.step_all(back_off, list(pending))
             last |= {step.symbol: step for step in steps}
         failed = sum(step.is_failed for step in last.values())
-        self.log.info("pass", tokens=len(last), acted=len(acted), failed=failed)
-        return FAILED if failed else DONE
+        self.tell(Ended(len(last), len(acted), failed))
+        return FAILED if failed or is_troubled else DONE
 
     def run(self, passes: int | None = None) -> None:
         """Do so again and again until interrupted; what fails is tried less often and holds nobody up."""
@@ -146,11 +162,15 @@ class Keeper:
         while passes is None or passes > 0:
             began, steps = self.clock.now(), list[Step]()
             try:
+                self._check()
+                self.confirm(0)
                 steps = self.step_all(back_off)
                 unreachable = 0
             except LeverageError as error:
                 unreachable = min(unreachable + 1, 5)
-                self.log.error("unreachable", error=str(error))
+                self.tell(Trouble("unreachable", str(error)))
+            except Exception as error:
+                self.tell(Trouble("unexpected", unexpected(error)))
             now = self.clock.now()
             moments = [now + step.again for step in steps if step.again is not None]
             self.clock.sleep(max(SOON, min([began + (self.every << unreachable), *moments]) - now))
@@ -159,11 +179,10 @@ class Keeper:
     def step_all(self, back_off: BackOff | None = None, symbols: Sequence[str] = ()) -> list[Step]:
         """Look at every token, or at these, and do what is due: emergencies first, secret moments last."""
         back_off = back_off or BackOff(self.every)
-        tokens = {symbol: self.tokens[symbol] for symbol in symbols or self.tokens}
         steps: list[Step] = []
         due: list[tuple[bool, str, Action]] = []
         waiting: list[tuple[float, str]] = []
-        for symbol, report in zip(tokens, self.read(list(tokens.values())), strict=True):
+        for symbol, report in self._look(symbols or list(self.tokens)).items():
             action = self._decide(symbol, report)
             if action is None:
                 steps.append(Step(symbol, is_failed=report.snapshot is None, again=seconds_to_fill(report)))
@@ -172,12 +191,12 @@ class Keeper:
                 steps.append(Step(symbol, is_failed=True, again=again))
             elif (left := exclusive_seconds(report, action)) == 0:
                 due.append((not is_urgent(action), symbol, action))
-            elif (moment := self.draw(left)) < self.every or self.is_dry:
-                waiting.append((self.clock.now() + moment, symbol))
-                self.log.info("scheduled", token=symbol)
             else:
-                steps.append(Step(symbol))
-                self.log.info("scheduled", token=symbol)
+                self.tell(Scheduled(symbol))
+                if (moment := self.draw(left)) < self.every or self.is_dry:
+                    waiting.append((self.clock.now() + moment, symbol))
+                else:
+                    steps.append(Step(symbol))
 
         # An order has seconds to be filled in: what can wait does not come between.
         is_under_way = any(step.again is not None for step in steps)
@@ -196,17 +215,44 @@ class Keeper:
                 steps.append(self._act_at(at, symbol, back_off))
         return steps
 
+    def tell(self, event: Event) -> None:
+        """Log an event, and let every listener hear it: none of them can stop what goes on."""
+        for listener in (journal(self.log), *self.listeners):
+            try:
+                listener(event)
+            except Exception as error:
+                self.log.error("listener", error=unexpected(error))
+
+    def _check(self) -> bool:
+        """Whether something is wrong with the node, though not so much that nothing can be done."""
+        troubles = self.watch()
+        for text in troubles:
+            self.tell(Trouble("node", text))
+        return bool(troubles)
+
+    def _look(self, symbols: Sequence[str]) -> dict[str, Report]:
+        began = self.clock.now()
+        found = self.read([self.tokens[symbol] for symbol in symbols])
+        reports = dict(zip(symbols, found, strict=True))
+        self.tell(Looked(reports, self.clock.now() - began))
+        return reports
+
     def _decide(self, symbol: str, report: Report) -> Action | None:
         if report.snapshot is None:
-            self.log.error("unreadable", token=symbol, error=report.failure)
-        return decided(report, self.clock.now(), self.is_keeper)
+            self.tell(Failed(symbol, report.failure))
+        action = decided(report, self.is_keeper)
+        if action is None:
+            self._due.pop(symbol, None)
+        elif exclusive_seconds(report, action) == 0:
+            self._due.setdefault(symbol, self.clock.now() - seconds_late(report, action))
+        return action
 
     def _act_at(self, moment: float, symbol: str, back_off: BackOff) -> Step:
         """Wait for the secret moment, then decide again: others may have acted, the price has moved."""
         if not self.is_dry:
             self.clock.sleep(max(0.0, moment - self.clock.now()))
         try:
-            (report,) = self.read([self.tokens[symbol]])
+            report = self._look([symbol])[symbol]
         except LeverageError as error:
             report = Report(self.tokens[symbol], failure=str(error))
         action = self._decide(symbol, report)
@@ -217,24 +263,28 @@ class Keeper:
         return self._act(symbol, action, back_off)
 
     def _act(self, symbol: str, action: Action, back_off: BackOff) -> Step:
-        log = self.log.bind(token=symbol)
-        wanted = {"trigger": action.trigger.name, "size": action.size_delta}
+        self.tell(Decided(symbol, action, self.is_dry))
         if self.is_dry:
-            log.info(f"would_{action.kind}", **wanted)
             return Step(symbol, action)
         try:
-            event = self.send(self.tokens[symbol], action)
+            fields = self.send(self.tokens[symbol], action)
         except LeverageError as error:
             name = error.name if isinstance(error, RevertError) else ""
-            if name in OVERTAKEN | ORDER_OVERTAKEN:
-                log.info("nothing_to_do", reason=str(error))
-                return Step(symbol, again=SOON if name in ORDER_OVERTAKEN else None)
+            if name in OVERTAKEN | ORDER_OVERTAKEN or isinstance(error, LookAgainError):
+                self.tell(Passed(symbol, action, str(error)))
+                return Step(symbol, again=None if name in OVERTAKEN else SOON)
+            if isinstance(error, DeclinedError):
+                self.tell(Declined(symbol, action, str(error)))
+                return Step(symbol)
+            self.tell(Failed(symbol, str(error), action))
             step = Step(symbol, action, is_failed=True)
-            log.error("failed", action=str(action.kind), error=str(error), **wanted)
+            if isinstance(error, UnaffordableError):
+                return replace(step, again=FEE_SECONDS)
         else:
-            step = Step(symbol, action if event is not None else None)
-            if event is not None:
-                log.info(str(action.kind), **{"trigger": action.trigger.name, **readable(event)})
+            step = Step(symbol, action if fields is not None else None)
+            late = self.clock.now() - self._due.pop(symbol, self.clock.now())
+            if fields is not None:
+                self.tell(Acted(symbol, action, fields, late))
         back_off.note(step, self.clock.now())
         return replace(step, again=self._again(step, back_off))
 
@@ -249,22 +299,16 @@ class Keeper:
         return SOON if kind in (Kind.COMMIT, Kind.SETTLE, Kind.COLLECT_CASH) else None
 
 
-def decided(report: Report, time: float, is_keeper: bool) -> Action | None:
-    """What the policy says to a report; `time` is for one without a snapshot, which has none of its own."""
-    now = int(time) if report.snapshot is None else report.snapshot.timestamp
-    return rules.decide(report.snapshot, report.policy, now, is_keeper, report.waiting)
-
-
-def is_urgent(action: Action) -> bool:
-    """Whether waiting costs holders."""
-    return action.trigger == Trigger.EMERGENCY or action.kind in (Kind.CHECK_RUIN, Kind.SETTLE)
+def decided(report: Report, is_keeper: bool) -> Action | None:
+    """What the policy says to a report, at the chain's time."""
+    return rules.decide(report.snapshot, report.policy, report.now, is_keeper, report.waiting)
 
 
 def seconds_to_fill(report: Report) -> float | None:
     """Seconds until the order that waits at the venue can be filled; None when there is none."""
-    if report.snapshot is None or report.waiting is None or report.waiting.order.stage != Stage.WAITING:
+    if report.waiting is None or report.waiting.order.stage != Stage.WAITING:
         return None
-    return max(0, report.waiting.order.fillable_from - report.snapshot.timestamp)
+    return max(0, report.waiting.order.fillable_from - report.now)
 
 
 def exclusive_seconds(report: Report, action: Action) -> int:
@@ -278,78 +322,8 @@ def exclusive_seconds(report: Report, action: Action) -> int:
     return max(0, end - snapshot.timestamp)
 
 
-def readable(event: Mapping[str, Any]) -> dict[str, Any]:
-    """An event's fields under their own names, its trigger by name."""
-    shown = dict(event)
-    if "trigger" in shown:
-        shown["trigger"] = Trigger(shown["trigger"]).name
-    return shown
-
-
-def status(reports: Mapping[str, Report]) -> Table:
-    """Nav, leverage and what is due, symbol by symbol."""
-    table = Table("token", "price", "nav", "leverage", "equity", "due", "last (UTC)", caption="")
-    for column in table.columns:
-        column.no_wrap = True
-    for symbol, report in reports.items():
-        s, policy = report.snapshot, report.policy
-        for note in (report.failure, requests(report.waiting)):
-            table.caption = f"{table.caption}\n{symbol}: {escape(note)}".strip() if note else table.caption
-        if s is None or policy is None:
-            table.add_row(symbol, "unreadable")
-            continue
-        action = decided(report, 0, is_keeper=True)
-        due = "-" if action is None else action.trigger.name if action.trigger else str(action.kind)
-        last = datetime.fromtimestamp(s.rebalancing.time, UTC)
-        table.add_row(
-            symbol,
-            f"{s.price / WAD:,.2f}",
-            f"{s.nav / WAD:.4f}",
-            f"{s.leverage / WAD:.2f}x of {s.target / WAD:g}x",
-            f"{s.equity / WAD:,.0f}",
-            "ruined" if s.ruined else due,
-            f"{last:%m-%d %H:%M}" if s.rebalancing.time else "-",
-        )
-    return table
-
-
-def requests(waiting: Waiting | None) -> str:
-    """What waits for the next order, and where the present one is."""
-    if waiting is None:
-        return ""
-    parts = [f"{waiting.assets / 10**waiting.decimals:,.0f} in"] if waiting.assets else []
-    parts += [f"{waiting.shares / WAD:,.2f} out"] if waiting.shares else []
-    parts += [f"order {waiting.order.stage.name.lower()}"] if waiting.order.stage else []
-    return ", ".join(parts)
-
-
-def log_to(stream: TextIO) -> None:
-    """Log lines for people on a terminal, JSON for everybody else."""
-    last = structlog.dev.ConsoleRenderer() if stream.isatty() else structlog.processors.JSONRenderer()
-    structlog.configure(
-        processors=[
-            structlog.processors.add_log_level,
-            structlog.processors.TimeStamper(fmt="iso", utc=True),
-            last,
-        ],
-        logger_factory=structlog.PrintLoggerFactory(stream),
-    )
-
-
-@contextmanager
-def lock(path: Path) -> Iterator[None]:
-    """Hold a file; the system frees it when the process ends, however it ends."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    with path.open("a+") as file:
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except OSError:
-            file.seek(0)
-            raise LockHeldError(
-                f"another keeper holds {path} (process {file.read().strip() or 'unknown'})"
-            ) from None
-        file.seek(0)
-        file.truncate()
-        file.write(str(os.getpid()))
-        file.flush()
-        yield
+def seconds_late(report: Report, action: Action) -> int:
+    """For how long a schedule has been everybody's; when another trigger began, the chain does not tell."""
+    if report.policy is None or action.trigger != Trigger.SCHEDULED:
+        return 0
+    return rules.lateness(report.policy, report.now)
