@@ -191,7 +191,7 @@ def _queued(
     together = replace(waiting, assets=waiting.assets + assets)
     net = together.assets - lm.fee_up(together.assets, fees.mint)
     _, leaving = policy.going(s, rules, s.timestamp, together)
-    sizes = policy.batch(s, net * scale, leaving, 0)
+    sizes = policy.sized(s, s.target, 0, net * scale, leaving)
     order = lm.order(sizes)
     fill = _adapter(now, entry).call("quoteAt", order, s.price)
     cost = max(0, lm.cost_of(fill["size"], fill["cash"], s.price))
