@@ -105,6 +105,7 @@ class Keeper:
 
     `watch` says what is wrong with the node, and raises when nothing it says may be believed. `confirm` looks
     after what was mined, for so many seconds, and names the tokens whose transaction the chain has undone.
+    When it `is_stopping`, nothing new is begun.
     """
 
     tokens: Mapping[str, str]
@@ -118,13 +119,14 @@ class Keeper:
     log: Any = field(default_factory=lambda: structlog.get_logger("keeper"))
     watch: Callable[[], Sequence[str]] = tuple
     confirm: Callable[[float], set[str]] = lambda seconds: set()
+    is_stopping: Callable[[], bool] = lambda: False
     listeners: list[Listener] = field(default_factory=list)
     _due: dict[str, float] = field(default_factory=dict)
 
     def once(self) -> int:
         """Look at every token once, do what is due, and follow orders to their end; returns an exit code."""
         back_off = BackOff(self.every)
-        is_troubled = self._check()
+        is_troubled = self.check()
         steps = self.step_all(back_off)
         last = {step.symbol: step for step in steps}
         acted: set[str] = set()
@@ -162,7 +164,7 @@ class Keeper:
         while passes is None or passes > 0:
             began, steps = self.clock.now(), list[Step]()
             try:
-                self._check()
+                self.check()
                 self.confirm(0)
                 steps = self.step_all(back_off)
                 unreachable = 0
@@ -202,6 +204,8 @@ class Keeper:
         is_under_way = any(step.again is not None for step in steps)
         latest = self.clock.now() + COMMIT_SECONDS if is_under_way else math.inf
         for _, symbol, action in sorted(due, key=lambda entry: entry[0]):
+            if self.is_stopping():
+                return steps
             if action.kind == Kind.COMMIT and self.clock.now() > latest:
                 steps.append(Step(symbol, again=SOON))
                 continue
@@ -223,7 +227,7 @@ class Keeper:
             except Exception as error:
                 self.log.error("listener", error=unexpected(error))
 
-    def _check(self) -> bool:
+    def check(self) -> bool:
         """Whether something is wrong with the node, though not so much that nothing can be done."""
         troubles = self.watch()
         for text in troubles:
@@ -251,6 +255,8 @@ class Keeper:
         """Wait for the secret moment, then decide again: others may have acted, the price has moved."""
         if not self.is_dry:
             self.clock.sleep(max(0.0, moment - self.clock.now()))
+        if self.is_stopping():
+            return Step(symbol)
         try:
             report = self._look([symbol])[symbol]
         except LeverageError as error:

@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 from leverage import leverage_math as lm
 from leverage import policy as rules
 from leverage.errors import LeverageError
+from leverage.twin.queued import USER_TIP_SHARE
+from leverage.twin.vault import TIP_SHARE
 from leverage.types import WAD, Action, Kind, Report, Trigger
-
-USER_TIP_SHARE, TIP_SHARE = 100, 10_000
 
 
 class DeclinedError(LeverageError):
