@@ -1,0 +1,95 @@
+"""From options to a running service: its pages, its alarms, and what it looks at beside the tokens."""
+
+from collections.abc import Collection, Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import structlog
+from eth_utils import keccak
+
+from leverage.chain import Chain, rpc
+from leverage.errors import UnreachableError
+from leverage.keeper import Keeper
+from leverage.rpc import number
+from leverage.service.alerts import Alarms, Limits, Message, Webhook
+from leverage.service.health import Pages
+from leverage.service.loop import Service
+from leverage.service.measures import Feed, Sight, Surroundings
+
+LATEST_ROUND = keccak(text="latestRoundData()")[:4]
+UPDATED_AT = slice(96, 128)  # Where it is in what a feed answers.
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What an operator chooses. The money of `watched` is looked after; port 0 takes a free one."""
+
+    host: str = "127.0.0.1"
+    port: int = 0
+    webhook: str | None = None
+    limits: Limits = Limits()
+    watched: Collection[str] = ()
+
+
+@contextmanager
+def started(link: Chain, keeper: Keeper, settings: Settings, log: Any = None) -> Iterator[Service]:
+    """A service with its pages and alarms, for one `with` block; what cannot be had is said at once."""
+    log = log or structlog.get_logger("keeper")
+
+    def say(message: Message) -> None:
+        log.warning("alert", alert=str(message.alert), state=message.state, text=message.text)
+        if hook:
+            hook(message)
+
+    with ExitStack() as held:
+        hook = None
+        if settings.webhook:
+            hook = Webhook(settings.webhook, lambda why: log.error("webhook", error=why))
+            held.callback(hook.close)
+        service = Service(
+            keeper,
+            head,
+            lambda: surroundings(link, keeper.tokens, settings.watched),
+            Alarms(say, f"chain {link.record.chain_id}", settings.limits.blocks),
+            settings.limits,
+            sight(link, keeper.tokens),
+        )
+        pages = Pages(settings.host, settings.port, service.health.problem, service.metrics.text)
+        held.callback(pages.close)
+        log.info("serving", tokens=len(keeper.tokens), port=pages.port)
+        yield service
+
+
+def head() -> int:
+    """Number of the newest block."""
+    return number(rpc("eth_blockNumber"), "a block")
+
+
+def sight(link: Chain, tokens: Collection[str]) -> Sight:
+    """An eye for these tokens, that knows where their venues liquidate."""
+    entries = {token: link.record.token(token) for token in tokens}
+    return Sight(
+        maintenance={
+            token: int(entry["maintenance"]) for token, entry in entries.items() if "maintenance" in entry
+        }
+    )
+
+
+def surroundings(link: Chain, tokens: Collection[str], accounts: Collection[str]) -> Surroundings:
+    """Money of accounts, and the feeds behind the tokens' prices."""
+    markets = {token: str(link.record.token(token)["market"]) for token in tokens}
+    feeds = {market: feed_of(link, market) for market in set(markets.values())}
+    return Surroundings(
+        {account: number(rpc("eth_getBalance", account, "latest"), "money") for account in accounts},
+        {token: feeds[market] for token, market in markets.items()},
+    )
+
+
+def feed_of(link: Chain, market: str) -> Feed:
+    """When a market's index price was updated, stale or not."""
+    feed, _, max_deviation, *_ = link.record.contracts[f"{market} oracle"]["arguments"]
+    answer = link.call(feed, LATEST_ROUND)
+    if len(answer) < UPDATED_AT.stop:
+        raise UnreachableError(f"the feed of {market} sent a round that is none")
+    return Feed(int.from_bytes(answer[UPDATED_AT]), int(max_deviation))
