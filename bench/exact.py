@@ -1,7 +1,7 @@
 """Bars through the exact twin, point by point: what the fast engine is measured against."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from fractions import Fraction
 
 import numpy as np
@@ -72,7 +72,9 @@ def replay(
     chain, skew = Chain(first.time), to_wad(token.costs.skew)
     asset, oracle = Balances(chain, "asset"), Oracle(chain, first.price)
     venue = LinearVenue(chain, asset, first.price)
-    vault = InstantVault(chain, venue, asset, oracle, to_wad(token.target), token.policy, token.fees, NO_CAPS)
+    # What entering costs is the entrant's.
+    fees = replace(token.fees, mint=0)
+    vault = InstantVault(chain, venue, asset, oracle, to_wad(token.target), token.policy, fees, NO_CAPS)
     if token.is_keeper:
         vault.terms.keepers.add("keeper")
     asset.mint("holder", to_wad(token.capital))
@@ -123,10 +125,11 @@ def difference(fast: Result, exact: Exact) -> float:
         or fast.ruined_at != exact.ruined_at
     ):
         return float("inf")
-    worst = 0.0
+    # A ruined fund is worth nothing to the end.
+    worst = float(np.max(fast.nav[len(exact.closes["nav"]) + 1 :], initial=0.0))
     for name, values in exact.closes.items():
         ours = fast.attribution[name] if name in LINES else getattr(fast, name)
         theirs = np.array([value / WAD for value in values])
         scale = 1.0 if name in LINES else np.abs(theirs)
-        worst = max(worst, float(np.max(np.abs(ours[-len(theirs) :] - theirs) / scale, initial=0.0)))
+        worst = max(worst, float(np.max(np.abs(ours[1 : len(theirs) + 1] - theirs) / scale, initial=0.0)))
     return worst

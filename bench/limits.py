@@ -13,6 +13,10 @@ TOKENS = 1000
 # A request with its claim, everything per user of ten, a whole rebalance. TLX: 2.66, 3.61 and 3.00 M.
 QUEUED_GAS = {"request_claim": 250_000, "per_user_10": 500_000, "rebalance": 2_300_000}
 CALL_GAS = 50_000_000
+# Seconds for a year of minutes, and for 1,000 policies over three years of five minutes on two cores.
+YEAR_1M_S, SWEEP_1000_S = 0.25, 60.0
+# Largest relative difference between the fast engine and the exact twin.
+FAST_VS_TWIN = 1e-9
 DUST = 10**12  # WAD: a millionth of a unit of collateral.
 
 
@@ -94,6 +98,21 @@ def _lens(measured: Mapping[str, Any]) -> Iterator[Row]:
     yield Row("lens.gas_max", f"{lens['gas_max']:,}", f"≤ {CALL_GAS:,}", lens["gas_max"] <= CALL_GAS)
 
 
+def _year(measured: Mapping[str, Any]) -> Iterator[Row]:
+    value = measured["year_1m_s"]
+    yield Row("year_1m_s", f"{value:.3f}", f"≤ {YEAR_1M_S:g}", value <= YEAR_1M_S)
+
+
+def _sweep(measured: Mapping[str, Any]) -> Iterator[Row]:
+    value = measured["sweep_1000_s"]
+    yield Row("sweep_1000_s", f"{value:.1f}", f"≤ {SWEEP_1000_S:g}", value <= SWEEP_1000_S)
+
+
+def _fast(measured: Mapping[str, Any]) -> Iterator[Row]:
+    value = measured["fast_vs_twin_rel"]
+    yield Row("fast_vs_twin_rel", f"{value:.1e}", f"≤ {FAST_VS_TWIN:g}", value <= FAST_VS_TWIN)
+
+
 CHECKS = {
     "gas": _gas,
     "neutrality_bp": _neutrality,
@@ -104,4 +123,7 @@ CHECKS = {
     "lens": _lens,
     "max_exit": _exit,
     "blocked_s": _blocked,
+    "year_1m_s": _year,
+    "sweep_1000_s": _sweep,
+    "fast_vs_twin_rel": _fast,
 }

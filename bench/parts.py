@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Any
 
-from bench import gas, lens, neutrality, queued, queued_attack, stale_oracle
+from bench import engine, gas, lens, neutrality, queued, queued_attack, stale_oracle
 
 Part = Callable[[Callable[[str], None]], dict[str, Any]]
 
@@ -16,4 +16,5 @@ PARTS: dict[str, Part] = {
     "queued_gas": queued.gas,
     "queued_neutrality": queued.neutrality,
     "queued_blocked": queued.blocked,
+    "model_engine": engine.run,
 }

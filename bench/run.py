@@ -23,7 +23,10 @@ PARTS = (
     "queued_gas",
     "queued_neutrality",
     "queued_blocked",
+    "model_engine",
 )
+# What measures seconds has the machine to itself, when the others are done.
+ALONE = {"model_engine"}
 AT_ONCE = 2
 
 Say = Callable[[str, str], None]
@@ -35,20 +38,27 @@ class BenchError(Exception):
 
 def run(names: Sequence[str], say: Say, out: Path = OUT) -> dict[str, Any]:
     """Measure these parts and write their figures. `say(name, text)` is told what each part is doing."""
-    with ThreadPoolExecutor(AT_ONCE) as pool:
-        results = list(pool.map(lambda name: measure(name, say), names))
-    figures: dict[str, Any] = {"perp_v2": {}, "synthetix": {}, "seconds": {}}
-    for name, (measured, seconds) in zip(names, results, strict=True):
-        figures[venue_of(name)] |= measured
+    results = {}
+    for at_once, chosen in ((AT_ONCE, set(names) - ALONE), (1, ALONE & set(names))):
+        ordered = [name for name in names if name in chosen]
+        with ThreadPoolExecutor(at_once) as pool:
+            results |= zip(ordered, pool.map(lambda name: measure(name, say), ordered), strict=True)
+    figures: dict[str, Any] = {"perp_v2": {}, "synthetix": {}, "model": {}, "seconds": {}}
+    for name in names:
+        measured, seconds = results[name]
+        figures[subject(name)] |= measured
         figures["seconds"][name] = round(seconds, 1)
     out.parent.mkdir(exist_ok=True)
     out.write_text(json.dumps(figures, indent=1) + "\n")
     return figures
 
 
-def venue_of(name: str) -> str:
-    """The venue that a part measures on."""
-    return "synthetix" if name.startswith("queued_") else "perp_v2"
+def subject(name: str) -> str:
+    """What a part measures: a venue, or the model."""
+    for prefix, key in (("queued_", "synthetix"), ("model_", "model")):
+        if name.startswith(prefix):
+            return key
+    return "perp_v2"
 
 
 def measure(name: str, say: Say) -> tuple[dict[str, Any], float]:

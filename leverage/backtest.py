@@ -380,6 +380,18 @@ def _is_quiet(terms: Any, books: Any, last: Any, price: Any, time: Any) -> Any:
 
 
 @inlined
+def _last_within(adverse: Any, other: Any, i: Any, until: Any, low: Any, high: Any) -> Any:
+    """The last bar from `i` on, and before `until`, of which all have their extremes between two prices."""
+    while (
+        i + 1 < until
+        and min(adverse[i + 1], other[i + 1]) >= low
+        and max(adverse[i + 1], other[i + 1]) <= high
+    ):
+        i += 1
+    return i
+
+
+@inlined
 def _grown(rows: Any, n: Any) -> Any:
     """The same rows, with room for one more than `n`."""
     if n < len(rows):
@@ -463,18 +475,24 @@ def _replay(
     payment = np.searchsorted(paid_at, began, side="right")
     # Between these prices nothing can fall due before a schedule's next slot.
     quiet_low, quiet_high, quiet_until = math.inf, 0.0, time[0]
-    for i in range(len(time)):
+    i = -1
+    while i + 1 < len(time):
+        i += 1
         ends = time[i] + interval
-        low, high = min(adverse[i], other[i]), max(adverse[i], other[i])
-        if is_screened and (payment == len(paid_at) or paid_at[payment] > ends):
+        if is_screened:
             if ends >= quiet_until:
                 quiet_low, quiet_high = math.inf, 0.0
                 quiet_until = rules.slot_start(policy, ends + policy.period)
+            pays_at = paid_at[payment] if payment < len(paid_at) else quiet_until
+            low, high = min(adverse[i], other[i]), max(adverse[i], other[i])
             if low < quiet_low and _is_quiet(terms, books, last, low, ends):
                 quiet_low, quiet_high = low, max(low, quiet_high)
             if high > quiet_high and _is_quiet(terms, books, last, high, ends):
                 quiet_low, quiet_high = min(high, quiet_low), high
-            if quiet_low <= low and high <= quiet_high:
+            if pays_at > ends and quiet_low <= low and high <= quiet_high:
+                # As are all bars within these prices that end before the next payment and the next slot.
+                until = (min(quiet_until, pays_at) - time[0] - 1) // interval
+                i = _last_within(adverse, other, i, min(until, len(time)), quiet_low, quiet_high)
                 continue
 
         for point in range(first, CLOSE + 1):

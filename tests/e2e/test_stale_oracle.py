@@ -3,7 +3,7 @@
 import pytest
 
 from bench.attack import Attack, attacks, play
-from bench.model import ModelWorld, Pool
+from bench.pool_model import ModelWorld, Pool
 from bench.stale_oracle import FUND, LAGS, MARKET, PERCENT, TARGETS, WIDEST, RealWorld, prepared, search
 from leverage.types import WAD
 

@@ -1,9 +1,12 @@
 """The bench holds figures to their limits, and says so when a part of it ends without any."""
 
 import copy
+import json
+import time
 
 import pytest
 
+from bench import run as bench
 from bench.limits import rows
 from bench.run import BenchError, measure
 
@@ -25,6 +28,7 @@ GOOD = {
         "max_exit": 1.0,
         "blocked_s": 0,
     },
+    "model": {"year_1m_s": 0.25, "sweep_1000_s": 60.0, "fast_vs_twin_rel": 1e-9},
     "seconds": {"gas": 1.0},
 }
 
@@ -34,7 +38,7 @@ def failed(figures):
 
 
 def test_rows__figures_at_their_limits__are_ok():
-    assert len(rows(GOOD)) == 19
+    assert len(rows(GOOD)) == 22
     assert failed(GOOD) == []
 
 
@@ -82,6 +86,16 @@ def test_rows__a_queued_figure_beyond_its_limit__is_told(path, value, name):
     assert failed(figures) == [f"synthetix.{name}"]
 
 
+@pytest.mark.parametrize(
+    "key, value", [("year_1m_s", 0.2501), ("sweep_1000_s", 60.1), ("fast_vs_twin_rel", 1.1e-9)]
+)
+def test_rows__a_figure_of_the_model_beyond_its_limit__is_told(key, value):
+    figures = copy.deepcopy(GOOD)
+    figures["model"][key] = value
+
+    assert failed(figures) == [f"model.{key}"]
+
+
 def test_rows__parts_not_measured__are_left_out():
     figures = {"perp_v2": {"stale_oracle_bp": -1.0}, "seconds": {}}
 
@@ -91,3 +105,26 @@ def test_rows__parts_not_measured__are_left_out():
 def test_measure__unknown_part__ends_without_figures():
     with pytest.raises(BenchError, match="^nothing: .*KeyError: 'nothing'$"):
         measure("nothing", lambda name, text: None)
+
+
+def test_run__parts__go_to_their_subjects_and_the_clocked_ones_last_and_alone(tmp_path, monkeypatch):
+    running, seen = set(), {}
+
+    def measured(name, say):
+        running.add(name)
+        time.sleep(0.05)
+        seen[name] = set(running)
+        running.remove(name)
+        return {name: 1}, 0.05
+
+    monkeypatch.setattr(bench, "measure", measured)
+    figures = bench.run(
+        ["model_engine", "gas", "queued_gas"], lambda name, text: None, tmp_path / "bench.json"
+    )
+
+    assert {key: list(value) for key, value in figures.items() if key != "seconds"} == {
+        "perp_v2": ["gas"], "synthetix": ["queued_gas"], "model": ["model_engine"]
+    }  # fmt: skip
+    assert list(figures["seconds"]) == ["model_engine", "gas", "queued_gas"]
+    assert seen["model_engine"] == {"model_engine"} and list(seen)[-1] == "model_engine"
+    assert json.loads((tmp_path / "bench.json").read_text()) == figures

@@ -4,12 +4,18 @@ Tolerances are those of the printed digits; `left` is what a token keeps after o
 """
 
 import math
+from dataclasses import replace
 from fractions import Fraction
 
+import numpy as np
 import pytest
 
+from leverage import backtest
 from leverage import leverage_math as lm
-from leverage.types import WAD
+from leverage import policy as rules
+from leverage.backtest import Reaction, Token
+from leverage.market import Bars
+from leverage.types import DAY, WAD, Policy
 
 LONG, SHORT = 3 * WAD, -3 * WAD
 
@@ -29,6 +35,22 @@ def after_resets(
         price = price + price * move.numerator // move.denominator
         equity = lm.equity(cash, size, price)
     return equity
+
+
+# A reset after every day and nothing else: without costs, limits and least trades.
+DAILY = Policy(
+    triggers=rules.SCHEDULED, period=DAY, offset=0, exclusive=0, cooldown=0, band_min=0, band_max=10**6 * WAD,
+    emergency_move=WAD // 10, drift=0, tolerance=WAD // 10**6, max_slippage=WAD // 2,
+    emergency_slippage=WAD // 2, tip_rate=0, tip_cap=0, min_notional=0, max_notional=10**15 * WAD,
+)  # fmt: skip
+
+
+def by_engine(target: int, moves: list[Fraction], policy: Policy) -> float:
+    """Equity after a day of each move over that before, by leverage/backtest.py."""
+    prices = [float(100 * math.prod(1 + move for move in moves[:day])) for day in range(len(moves) + 1)]
+    bars = Bars.of(DAY * np.arange(len(prices)), *[np.array(prices)] * 4)
+    token = Token(target / WAD, policy, capital=10_000.0)
+    return float(backtest.run(bars, token, reaction=Reaction.CLOSES).equity[-1] / token.capital)
 
 
 def equal_steps(total: float, n: int) -> list[Fraction]:
@@ -100,9 +122,40 @@ def test_long__up_and_down_a_tenth__loses_nine_percent_with_resets_and_three_wit
     ],
 )
 def test_token__published_examples__agree(target, moves, left):
-    value = after_resets(target, [Fraction(move) for move in moves]) / (10_000 * WAD)
+    exact = [Fraction(move) for move in moves]
+    value = after_resets(target, exact) / (10_000 * WAD)
 
     assert value == pytest.approx(left, abs=6e-4)
+    assert by_engine(target, exact, DAILY) == pytest.approx(value, rel=1e-12)
+
+
+# The fast engine
+
+
+@pytest.mark.parametrize("resets", [1, 2, 5, 10])
+@pytest.mark.parametrize("target", [LONG, SHORT])
+def test_engine__index_up_a_quarter_in_n_resets__is_what_the_formulas_say(target, resets):
+    moves = equal_steps(0.25, resets)
+
+    assert by_engine(target, moves, DAILY) == pytest.approx(
+        after_resets(target, moves) / (10_000 * WAD), rel=1e-12
+    )
+
+
+def test_engine__ten_percent_triggers_on_the_way_up_a_quarter__loses_55_86():
+    """The second move is of 10 % to the last digit: an edge on which float64 happens to stand firm."""
+    moves = [Fraction(1, 10), Fraction(1, 10), Fraction(125, 121) - 1]
+    policy = replace(DAILY, triggers=rules.EMERGENCY)
+
+    assert 100 * (1 - by_engine(SHORT, moves, policy)) == near(55.86, 2)
+
+
+def test_engine__up_and_down_a_tenth__loses_nine_percent_with_resets_and_three_in_a_band_of_2x_to_4x():
+    moves = [Fraction(1, 10), Fraction(-1, 10)]
+    band = replace(DAILY, triggers=rules.BAND, band_min=2 * WAD, band_max=4 * WAD)
+
+    assert by_engine(LONG, moves, DAILY) == near(0.91, 6)
+    assert by_engine(LONG, moves, band) == near(0.97, 6)
 
 
 # Drift and the trade back

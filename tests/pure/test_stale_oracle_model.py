@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bench.attack import PRICE, Act, Attack, Outcome, attacks, follow, play
-from bench.model import ALL_RULES, ModelWorld, Rules
+from bench.pool_model import ALL_RULES, ModelWorld, Rules
 from leverage.leverage_math import VIRTUAL
 from leverage.types import WAD
 
