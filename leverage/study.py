@@ -176,10 +176,11 @@ def read(
 
 def grid(varied: Sequence[str]) -> list[list[str]]:
     """All combinations of KEY=VALUE,VALUE,... and KEY=LOW:HIGH:STEP, each as settings KEY=VALUE."""
-    axes = [[f"{text.partition('=')[0].strip()}={value}" for value in _values(text)] for text in varied]
+    axes = [_values(text) for text in varied]
     if (count := prod(map(len, axes))) > MOST:
         raise StudyError(f"{count:,} combinations: vary less, {MOST:,} is the most")
-    return [list(combination) for combination in product(*axes)]
+    keys = [text.partition("=")[0].strip() for text in varied]
+    return [[f"{key}={value}" for key, value in zip(keys, chosen, strict=True)] for chosen in product(*axes)]
 
 
 def _values(varied: str) -> list[str]:
@@ -188,7 +189,10 @@ def _values(varied: str) -> list[str]:
     try:
         if text.count(":") == 2:
             low, high, step = map(Decimal, text.split(":"))
-            return [f"{low + step * place:f}" for place in range(int((high - low) / step) + 1)]
+            count = int((high - low) / step) + 1
+            if count > MOST:
+                raise StudyError(f"--vary {varied}: {count:,} values, {MOST:,} is the most")
+            return [f"{low + step * place:f}" for place in range(count)]
         values = tomllib.loads(f"values = [{text}]", parse_float=Decimal)["values"]
         if not values:
             raise ValueError("no value")

@@ -48,10 +48,11 @@ class Table:
             seconds = column.cast(pa.timestamp("s"), safe=False).cast(pa.int64())
             return np.asarray(seconds.to_numpy(), dtype=np.int64)
         if _is_number(column.type):
-            written = column.cast(pa.float64()).to_numpy()
-            return np.where(written >= times.MILLISECONDS_FROM, written // 1_000, written // 1).astype(
-                np.int64
-            )
+            written = column.cast(pa.float64(), safe=False).to_numpy()
+            seconds = np.where(written >= times.MILLISECONDS_FROM, written // 1_000, written // 1)
+            for row in np.flatnonzero(~((seconds >= 0) & (seconds <= times.LAST))):
+                self._time(int(row), f"{written[row]:.0f}")
+            return np.asarray(seconds.astype(np.int64))
         return np.array([self._time(row, text) for row, text in enumerate(column.to_pylist())], np.int64)
 
     def numbers(self, name: str) -> Numbers:

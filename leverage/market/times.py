@@ -9,27 +9,33 @@ UNITS = {"s": 1, "m": 60, "h": 3_600, "d": DAY, "w": 7 * DAY}
 
 # A number from here on is milliseconds: as such it is of 1973 or later, as seconds of the year 5138.
 MILLISECONDS_FROM = 10**11
+LAST = 253_402_300_799  # The end of the year 9999.
 
 
 def parse_time(text: str) -> int:
-    """Unix seconds of a moment: seconds, milliseconds, or ISO 8601, which is UTC unless it names a zone."""
-    written = text.strip()
-    try:
-        return from_number(float(written))
-    except (ValueError, OverflowError):
-        pass
-    try:
-        moment = datetime.fromisoformat(written)
-        return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
-    except (ValueError, OverflowError):
-        raise DataError(
-            f"{text!r} is no time: write unix seconds, milliseconds, or ISO 8601 such as 2024-01-31T00:02Z"
-        ) from None
+    """Unix seconds of a moment: seconds, milliseconds, or ISO 8601, which is UTC unless it names a zone.
+
+    Part of a second is dropped.
+    """
+    for parse in (_from_number, _from_iso):
+        try:
+            if 0 <= (time := parse(text.strip())) <= LAST:
+                return time
+        except (ValueError, OverflowError):
+            pass
+    raise DataError(
+        f"{text!r} is no time: write unix seconds, milliseconds, or ISO 8601 such as 2024-01-31T00:02Z"
+    )
 
 
-def from_number(number: float) -> int:
-    """Unix seconds of a number of seconds or milliseconds; part of a second is dropped."""
+def _from_number(text: str) -> int:
+    number = float(text)
     return int(number // 1_000 if number >= MILLISECONDS_FROM else number // 1)
+
+
+def _from_iso(text: str) -> int:
+    moment = datetime.fromisoformat(text)
+    return int((moment if moment.tzinfo else moment.replace(tzinfo=UTC)).timestamp())
 
 
 def parse_interval(text: str) -> int:

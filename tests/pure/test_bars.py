@@ -194,7 +194,9 @@ def test_read__bad_times__are_one_line_with_their_place(tmp_path, seconds, said)
         Bars.read(saved(tmp_path, HEADER + rows))
 
 
-@pytest.mark.parametrize("time", ["yesterday", "2020-13-01", "nan", "-"])
+@pytest.mark.parametrize(
+    "time", ["yesterday", "2020-13-01", "nan", "-", "1577836860000000", "-60", "1e99", "1577836860000000000"]
+)
 def test_read__no_time__is_one_line_with_its_place(tmp_path, time):
     rows = f"{START},100,101,99,100\n{time},100,101,99,100\n"
 
@@ -353,7 +355,9 @@ def test_parse_time__any_form__is_unix_seconds(text, time):
     assert parse_time(text) == time
 
 
-@pytest.mark.parametrize("text", ["", "soon", "2020-1-1", "inf", "1e400", "2020-01-01 25:00"])
+@pytest.mark.parametrize(
+    "text", ["", "soon", "2020-1-1", "inf", "1e99", "1e400", "-1", "1960-01-01", "2020-01-01 25:00"]
+)
 def test_parse_time__no_time__is_refused(text):
     with pytest.raises(DataError, match="is no time: write unix seconds, milliseconds, or ISO 8601"):
         parse_time(text)
