@@ -146,7 +146,7 @@ class Defaults(Table):
 
 
 class Venue(Defaults):
-    """A venue, with the defaults of its tokens. It liquidates at `maintenance`, a part of the notional, WAD."""
+    """A venue, with the defaults of its tokens. It liquidates at `maintenance` of the notional, WAD."""
 
     adapter: str
     vault: str

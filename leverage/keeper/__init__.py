@@ -21,7 +21,6 @@ from leverage.keeper.core import (
 )
 from leverage.keeper.journal import log_to
 from leverage.keeper.lock import LockHeldError, lock
-from leverage.keeper.status import status
 
 __all__ = [
     "DONE",
@@ -40,5 +39,4 @@ __all__ = [
     "decided",
     "lock",
     "log_to",
-    "status",
 ]

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
-from leverage.errors import LeverageError, UnreachableError
+from leverage.errors import LeverageError, UnreachableError, unexpected
 from leverage.keeper import DONE, BackOff, Keeper
 from leverage.keeper.clock import Clock
 from leverage.keeper.events import Trouble
@@ -17,6 +17,7 @@ from leverage.service.metrics import Metrics
 
 POLL = 0.2  # Seconds from one question for the newest block to the next.
 LONGEST = 15.0  # Seconds that a node which does not answer is left alone at most.
+IDLE = 15.0  # Seconds without a block after which a pass is made all the same.
 MEMORY = 0.2  # Weight of the newest block in the mean time between blocks.
 
 
@@ -83,7 +84,7 @@ class Service:
         self._block: int | None = None
         self._risen = 0.0
         self._interval: float | None = None
-        self._look_again: float | None = None
+        self._look_again = 0.0
         self._failures = 0
         self._wrong: dict[Key, str] = {}
 
@@ -99,13 +100,13 @@ class Service:
         try:
             block = self.head()
             self.health.saw(block)
-            if block != self._block or (self._look_again is not None and now() >= self._look_again):
+            if block != self._block or now() >= self._look_again:
                 self._pass(block)
             self._failures = 0
         except Exception as error:
             self._failures += 1
-            self.health.failed(_words(error))
-            self.keeper.tell(Trouble(_kind(error), _words(error)))
+            self.health.failed(_text(error))
+            self.keeper.tell(Trouble(_kind(error), _text(error)))
         self._alert()
         return min(LONGEST, self.poll * (1 << min(self._failures, 10)))
 
@@ -117,8 +118,8 @@ class Service:
         keeper.confirm(0)
         steps = keeper.step_all(self._back_off)
         ended = keeper.clock.now()
-        again = [ended + step.again for step in steps if step.again is not None]
-        self._look_again = min(again, default=None)
+        again = [step.again for step in steps if step.again is not None]
+        self._look_again = ended + min([IDLE, *again])
         # Only now: a pass that broke off is made again at once.
         self._block = block
         self.metrics.end_pass(block, ended - began)
@@ -156,12 +157,6 @@ def _kind(error: Exception) -> str:
     return "refused" if isinstance(error, LeverageError) else "bug"
 
 
-def _words(error: Exception) -> str:
-    """Our own errors in their words; of others kind and place, since their words may hold a node's URL."""
-    if isinstance(error, LeverageError):
-        return str(error)
-    trace = error.__traceback__
-    while trace and trace.tb_next:
-        trace = trace.tb_next
-    place = f" at {trace.tb_frame.f_code.co_filename.rpartition('/')[2]}:{trace.tb_lineno}" if trace else ""
-    return f"{type(error).__name__}{place}"
+def _text(error: Exception) -> str:
+    """Our own errors in their words; of others the place, since their words may tell a secret."""
+    return str(error) if isinstance(error, LeverageError) else unexpected(error)

@@ -1,6 +1,6 @@
 """From options to a running service: its pages, its alarms, and what it looks at beside the tokens."""
 
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -11,6 +11,7 @@ from eth_utils import keccak
 from leverage.chain import Chain, rpc
 from leverage.errors import UnreachableError
 from leverage.keeper import Keeper
+from leverage.keeper.events import Looked
 from leverage.rpc import number
 from leverage.service.alerts import Alarms, Limits, Message, Webhook
 from leverage.service.health import Pages
@@ -64,6 +65,18 @@ def started(link: Chain, keeper: Keeper, settings: Settings, log: Any = None) ->
 def head() -> int:
     """Number of the newest block."""
     return number(rpc("eth_blockNumber"), "a block")
+
+
+def onlooker(link: Chain, tokens: Mapping[str, str]) -> Callable[[], Sight]:
+    """Looks at tokens, symbol → vault, whenever it is called."""
+    eye = sight(link, tokens)
+
+    def look() -> Sight:
+        reports = link.read_reports(list(tokens.values()))
+        eye(Looked(dict(zip(tokens, reports, strict=True)), 0))
+        return eye
+
+    return look
 
 
 def sight(link: Chain, tokens: Collection[str]) -> Sight:

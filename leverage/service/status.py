@@ -11,7 +11,7 @@ COLUMNS = ("token", "price", "nav", "leverage", "to band", "to liq.", "equity", 
 
 def status(sight: Sight) -> Table:
     """Nav, leverage, the moves of the index that a token can bear, and what is due, token by token."""
-    table = Table(*COLUMNS, caption="")
+    table = Table(*COLUMNS, caption="", box=None, pad_edge=False, padding=(0, 2, 0, 0))
     for column in table.columns:
         column.no_wrap = True
     for token, report in sight.reports.items():
@@ -25,9 +25,8 @@ def _cells(sight: Sight, token: str, report: Report) -> list[str]:
     measures = sight.measure(token)
     if report.snapshot is None or measures is None:
         return ["unreadable"]
-    age = "" if measures.price_age is None else f" {measures.price_age:,} s"
     return [
-        f"{report.snapshot.price / WAD:,.2f}{age}",
+        f"{report.snapshot.price / WAD:,.2f}",
         f"{measures.nav / WAD:.4f}",
         f"{measures.leverage / WAD:.2f}x of {measures.target / WAD:g}x",
         _percent(measures.to_band),

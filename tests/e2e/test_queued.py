@@ -12,6 +12,7 @@ from leverage.keeper import DONE, FAILED, ORDER_SECONDS
 from leverage.keeper.transactions import MOST_GAS
 from leverage.preflight import DeployError
 from leverage.prices import PriceServiceError
+from leverage.service.status import requests
 from leverage.types import DAY, WAD, Action, Kind, Stage
 from leverage.verify import summary, verify
 from leverage.wallet import Trade
@@ -359,7 +360,7 @@ def test_once__price_stale_while_an_order_waits__ends_it_all_the_same(site, depl
 def test_status__queued__tells_what_waits(request_mint, report_of):
     request_mint()
 
-    assert keeper.status({"ETH3L": report_of()}).caption == "ETH3L: 1,000 in"
+    assert requests(report_of().waiting) == "1,000 in"
 
 
 # The wallet

@@ -391,16 +391,3 @@ def test_moment__people_wait__is_theirs():
 
     assert world.sent == [("A", COMMIT, OPEN)]
     assert world.vaults["A"].trigger == Trigger.SCHEDULED
-
-
-# For the reader
-
-
-def test_status__queued_and_instant__tells_what_waits():
-    queued = asked(order=Order(Stage.WAITING, WAD, NOON + 2, NOON + 31)).report("A", PRICE, NOON)
-    instant = replace(queued, waiting=None)
-
-    table = keeper.status({"A": queued, "B": instant})
-
-    assert table.caption == "A: 1,000 in, order waiting"
-    assert keeper.status({"B": instant}).caption == ""

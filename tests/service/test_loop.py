@@ -186,7 +186,7 @@ def test_turn__bug_in_a_pass__is_survived_and_told_without_its_words(service, wo
     lines = serve(service, world, 200)
 
     assert {line["event"] for line in lines} == {"bug"}
-    assert all(line["error"].startswith("RuntimeError at test_loop.py:") for line in lines)
+    assert all(line["error"].startswith("unexpected RuntimeError at test_loop.py:") for line in lines)
     assert service.health.problem().startswith("no pass has ended for ")
 
 
