@@ -16,6 +16,7 @@ import click
 from ape.cli import ConnectedProviderCommand
 from ape.exceptions import AccountsError, ApeException, ConfigError, NetworkMismatchError, ProviderError
 from ape.logging import logger
+from eth_abi.exceptions import DecodingError
 
 from leverage import abi, prices
 from leverage.console import fail
@@ -230,7 +231,10 @@ class Chain:
         # A snapshot that ran out of gas inside the lens leaves neither values nor a reason.
         if len(vaults) > 1 and any(not r["failure"] and not r["snapshot"]["timestamp"] for r in raw):
             return None
-        return [self._report(entry) for entry in raw]
+        try:
+            return [self._report(entry) for entry in raw]
+        except ValueError:
+            raise UnreachableError("the node answered with values that there are not") from None
 
     def _report(self, raw: dict[str, Any]) -> Report:
         vault = raw["vault"]
@@ -397,7 +401,12 @@ class Contract:
         raw = self.chain.call(self.address, abi.calldata(entry, arguments), sender, gas, value)
         if not raw and entry["outputs"]:
             raise LeverageError(f"{name}: there is no contract at {self.address}")
-        return abi.result(entry, raw)
+        try:
+            return abi.result(entry, raw)
+        except (DecodingError, ValueError, OverflowError):
+            raise UnreachableError(
+                f"{name}: no such answer was expected; the node is out of order, or {self.address} not ours"
+            ) from None
 
     def data(self, name: str, *arguments: Any) -> bytes:
         """Calldata of a function."""

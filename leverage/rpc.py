@@ -109,9 +109,12 @@ def result_of(
 def number(value: Any, what: str) -> int:
     """A quantity that a node has sent."""
     try:
-        return int(value, 16)
+        found = int(value, 16)
     except (TypeError, ValueError):
-        raise UnreachableError(f"the node sent {what} that is no number") from None
+        found = -1
+    if not 0 <= found < 2**256:
+        raise UnreachableError(f"the node sent {what} that is no number")
+    return found
 
 
 def octets(value: Any, what: str) -> bytes:
