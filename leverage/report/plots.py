@@ -23,7 +23,7 @@ from leverage.types import WAD, Trigger
 Floats = statistics.Floats
 Ints = statistics.Ints
 
-SIZE = (4.8, 3.0)  # Inches of 72 units: on a phone a unit is about a pixel.
+SIZE = (4.2, 2.8)  # Inches of 72 units: on a phone a unit is about a pixel.
 MOST = 500  # Points of a line; each stretch keeps its lowest and its highest.
 WIDE = 8  # Nav that spans more than this factor is drawn on a log scale.
 

@@ -55,13 +55,7 @@ RESULT = Group(
         Column("asset", lambda s: percent(s.asset), "the asset's return"),
         Column("multiple", lambda s: worth(s.multiple), "worth of a position never rebalanced"),
         Column("drawdown", lambda s: percent(s.drawdown), "the deepest fall from a high, at closes"),
-        Column(
-            "leverage", lambda s: f"{s.leverage_min:.2f}x … {s.leverage_max:.2f}x", "its range, at closes"
-        ),
-        Column("rebalances", lambda s: f"{sum(s.rebalances.values()):,}", "in all"),
-        Column("emergency", _count("emergency"), "rebalances out of danger"),
-        Column("band", _count("band"), "rebalances outside the band"),
-        Column("scheduled", _count("scheduled"), "rebalances by the clock"),
+        Column("leverage", lambda s: f"{s.leverage_min:.2f}…{s.leverage_max:.2f}x", "its range, at closes"),
     ),
 )
 FOLLOWING = Group(
@@ -74,6 +68,15 @@ FOLLOWING = Group(
         Column("mean", lambda s: f"{s.tracking_difference:+.3%}", "mean of the daily differences"),
         Column("correlation", lambda s: f"{s.correlation:+.4f}", "of daily returns"),
         Column("slope", lambda s: f"{s.slope:+.3f}", "of its daily returns on the asset's"),
+    ),
+)
+TRADING = Group(
+    "How it was rebalanced",
+    (
+        Column("rebalances", lambda s: f"{sum(s.rebalances.values()):,}", "in all"),
+        Column("emergency", _count("emergency"), "out of danger"),
+        Column("band", _count("band"), "back into the band"),
+        Column("scheduled", _count("scheduled"), "by the clock"),
         Column("turnover", lambda s: f"{s.turnover:,.1f}", "value traded over equity, per year"),
     ),
 )
@@ -94,7 +97,7 @@ REASONS = Group(
         Column("sum", lambda s: percent(s.nav - 1), "nav less 1"),
     ),
 )
-GROUPS = (RESULT, FOLLOWING, REASONS)
+GROUPS = (RESULT, FOLLOWING, TRADING, REASONS)
 
 
 # What tells several outcomes apart.

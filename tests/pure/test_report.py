@@ -87,8 +87,8 @@ def test_tables__every_case__has_a_row_in_each(report):
         console.print(*tables.tables(report.cases))
     text = capture.get()
 
-    assert len(tables.tables(report.cases)) == len(tables.GROUPS) == 3
-    assert text.count("ETH3S") == 3 and text.count("bybit") == 3
+    assert len(tables.tables(report.cases)) == len(tables.GROUPS)
+    assert text.count("ETH3S") == text.count("bybit") == len(tables.GROUPS)
     for case in report.cases:
         assert tables.worth(case.summary.nav) in text
         assert f"{case.summary.tracking_error:.3%}" in text
