@@ -15,6 +15,8 @@ QUEUED_GAS = {"request_claim": 250_000, "per_user_10": 500_000, "rebalance": 2_3
 CALL_GAS = 50_000_000
 # Seconds for a year of minutes, and for 1,000 policies over three years of five minutes on two cores.
 YEAR_1M_S, SWEEP_1000_S = 0.25, 60.0
+# Histories that chain and twin live through, and by how much they may differ.
+TWIN_HISTORIES, TWIN_DIFF = 205, 0
 # Largest relative difference between the fast engine and the exact twin.
 FAST_VS_TWIN = 1e-9
 DUST = 10**12  # WAD: a millionth of a unit of collateral.
@@ -113,6 +115,12 @@ def _fast(measured: Mapping[str, Any]) -> Iterator[Row]:
     yield Row("fast_vs_twin_rel", f"{value:.1e}", f"≤ {FAST_VS_TWIN:g}", value <= FAST_VS_TWIN)
 
 
+def _twin(measured: Mapping[str, Any]) -> Iterator[Row]:
+    histories, diff = measured["twin_histories"], measured["twin_max_diff_wei"]
+    yield Row("twin_histories", f"{histories}", f"≥ {TWIN_HISTORIES}", histories >= TWIN_HISTORIES)
+    yield Row("twin_max_diff_wei", f"{diff}", f"= {TWIN_DIFF}", diff == TWIN_DIFF)
+
+
 CHECKS = {
     "gas": _gas,
     "neutrality_bp": _neutrality,
@@ -126,4 +134,5 @@ CHECKS = {
     "year_1m_s": _year,
     "sweep_1000_s": _sweep,
     "fast_vs_twin_rel": _fast,
+    "twin_max_diff_wei": _twin,
 }

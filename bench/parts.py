@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any
 
 from bench import engine, gas, lens, neutrality, queued, queued_attack, stale_oracle
+from bench.twin import run as twin
 
 Part = Callable[[Callable[[str], None]], dict[str, Any]]
 
@@ -17,4 +18,5 @@ PARTS: dict[str, Part] = {
     "queued_neutrality": queued.neutrality,
     "queued_blocked": queued.blocked,
     "model_engine": engine.run,
+    "model_twin": twin.run,
 }

@@ -17,6 +17,7 @@ OUT = ROOT / "build" / "bench.json"
 PARTS = (
     "stale_oracle",
     "queued_stale_oracle",
+    "model_twin",
     "lens",
     "gas",
     "neutrality",

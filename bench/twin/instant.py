@@ -3,7 +3,8 @@
 import random
 from collections.abc import Iterable, Iterator
 
-from bench.twin.pair import TREASURY, USERS, Pair, Setting, View
+from bench.twin.comparison import View
+from bench.twin.pair import TREASURY, USERS, Pair, Setting
 from bench.twin.player import Action, Player
 from leverage.twin.instant import InstantVault
 from leverage.twin.venue import LinearVenue

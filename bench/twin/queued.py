@@ -3,7 +3,8 @@
 import random
 from collections.abc import Iterable, Iterator
 
-from bench.twin.pair import KEEPER, STRANGER, TREASURY, USERS, Pair, Setting, Side, View, outcome
+from bench.twin.comparison import Side, View, outcome
+from bench.twin.pair import KEEPER, STRANGER, TREASURY, USERS, Pair, Setting
 from bench.twin.player import Action, Player
 from leverage.twin.delayed import OrderVenue
 from leverage.twin.queue import RequestQueue

@@ -28,7 +28,13 @@ GOOD = {
         "max_exit": 1.0,
         "blocked_s": 0,
     },
-    "model": {"year_1m_s": 0.25, "sweep_1000_s": 60.0, "fast_vs_twin_rel": 1e-9},
+    "model": {
+        "year_1m_s": 0.25,
+        "sweep_1000_s": 60.0,
+        "fast_vs_twin_rel": 1e-9,
+        "twin_histories": 205,
+        "twin_max_diff_wei": 0,
+    },
     "seconds": {"gas": 1.0},
 }
 
@@ -38,7 +44,7 @@ def failed(figures):
 
 
 def test_rows__figures_at_their_limits__are_ok():
-    assert len(rows(GOOD)) == 22
+    assert len(rows(GOOD)) == 24
     assert failed(GOOD) == []
 
 
@@ -87,7 +93,14 @@ def test_rows__a_queued_figure_beyond_its_limit__is_told(path, value, name):
 
 
 @pytest.mark.parametrize(
-    "key, value", [("year_1m_s", 0.2501), ("sweep_1000_s", 60.1), ("fast_vs_twin_rel", 1.1e-9)]
+    "key, value",
+    [
+        ("year_1m_s", 0.2501),
+        ("sweep_1000_s", 60.1),
+        ("fast_vs_twin_rel", 1.1e-9),
+        ("twin_histories", 204),
+        ("twin_max_diff_wei", 1),
+    ],
 )
 def test_rows__a_figure_of_the_model_beyond_its_limit__is_told(key, value):
     figures = copy.deepcopy(GOOD)
