@@ -155,7 +155,7 @@ def read(
         raise StudyError(f"--skew {skew:g}: must be above -1 and below 1")
     candidates = [
         Candidate(symbol, " ".join([preset, *settings, *variant]), table)
-        for preset in policies
+        for preset in dict.fromkeys(policies)
         for variant in variants
         for symbol, table in _tokens(symbols, targets, preset, [*settings, *variant], market, files).items()
     ]

@@ -21,6 +21,10 @@ def cli(policies, is_json, page, **asked):
     Each token is replayed under each --policy. For example:
 
     ape run backtest ETH3L ETH3S --prices eth.csv.gz --funding funding.csv --html report.html
+
+    Prices have the columns timestamp, open, high, low, close, and funding timestamp, rate: CSV or parquet,
+    plain or gzip. A timestamp is when a bar opens: unix seconds, milliseconds, or ISO 8601, in UTC unless it
+    says otherwise.
     """
     with working("reading") as show:
         # Here and not above: Ape imports every script to list its commands.

@@ -3,6 +3,7 @@
 import html
 import io
 import re
+import zlib
 from collections.abc import Callable
 from itertools import pairwise
 from typing import Any
@@ -249,7 +250,7 @@ def svg(figure: Figure, label: str) -> str:
     text = re.sub(r' (?:width|height)="[\d.]+pt"', "", text, count=2)
     text = re.sub(r'font-family: [^;"]*; ?', "", text)
     # Names are unique within a plot only.
-    own = re.sub(r"\W+", "-", label)
+    own = f"plot-{zlib.crc32(label.encode()):08x}"
     text = re.sub(r'( id="|href="#|url\(#)', rf"\g<1>{own}-", text)
     text = text.replace(INK, "currentColor")
     for name, colour in COLOURS.items():

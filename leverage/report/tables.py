@@ -62,7 +62,7 @@ FOLLOWING = Group(
     "How it followed the asset",
     (
         Column("decay", lambda s: percent(s.decay), "nav against the asset's power, with all costs"),
-        Column("by theory", lambda s: percent(s.expected_decay), "the same without costs, from the variance"),
+        Column("by theory", lambda s: percent(s.expected_decay), "the same at no cost, from daily variance"),
         Column("volatility", lambda s: f"{s.volatility:.1%}", "of the asset, per year"),
         Column("tracking error", lambda s: f"{s.tracking_error:.3%}", "deviation of the daily differences"),
         Column("mean", lambda s: f"{s.tracking_difference:+.3%}", "mean of the daily differences"),

@@ -44,7 +44,7 @@ def case_of(target, preset="ours", closes=None, symbol="ETH3L") -> Case:
 
 @pytest.fixture(scope="module")
 def report() -> Report:
-    cases = [case_of(3), case_of(-3, symbol="ETH3S"), case_of(3, "bybit")]
+    cases = [case_of(3, symbol="+3x"), case_of(-3, symbol="-3x"), case_of(3, "bybit")]
     return Report("ETH in early 2020", cases, ["prices: made up", "funding: the same"])
 
 
@@ -88,7 +88,7 @@ def test_tables__every_case__has_a_row_in_each(report):
     text = capture.get()
 
     assert len(tables.tables(report.cases)) == len(tables.GROUPS)
-    assert text.count("ETH3S") == text.count("bybit") == len(tables.GROUPS)
+    assert text.count("-3x ") == text.count("bybit") == len(tables.GROUPS)
     for case in report.cases:
         assert tables.worth(case.summary.nav) in text
         assert f"{case.summary.tracking_error:.3%}" in text
@@ -106,7 +106,7 @@ def test_to_dict__report__is_plain_json(report):
     told = json.loads(json.dumps(report.to_dict(), allow_nan=False))
 
     assert told["notes"] == report.notes
-    assert [case["token"] for case in told["cases"]] == ["ETH3L", "ETH3S", "ETH3L"]
+    assert [case["token"] for case in told["cases"]] == ["+3x", "-3x", "ETH3L"]
     for case, outcome in zip(told["cases"], report.cases, strict=True):
         assert case["nav"] == outcome.result.nav[-1] and case["target"] == outcome.target
         assert sum(case["attribution"].values()) == pytest.approx(case["nav"] - 1, abs=1e-9)

@@ -73,7 +73,11 @@ def test_read__window_and_interval__are_the_bars(eth):
 
 def test_read__tokens_and_policies__are_all_combinations(eth):
     found = read(
-        symbols=["ETH3S"], targets=["2"], policies=["ours", "tlx"], prices=[str(eth)], settings=["drift=0.1"]
+        symbols=["ETH3S"],
+        targets=["2"],
+        policies=["ours", "tlx", "ours"],
+        prices=[str(eth)],
+        settings=["drift=0.1"],
     )
 
     assert [(c.symbol, c.policy) for c in found.candidates] == [
