@@ -15,6 +15,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import asdict, astuple, dataclass, fields
 from enum import StrEnum
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple, Protocol, TypeVar, cast
 
 import numba
@@ -68,7 +69,8 @@ class Reaction(StrEnum):
 
     # The close alone.
     CLOSES = "closes"
-    # Open, the extreme against the position, the other extreme, close: one after the other, at these prices.
+    # Open, the extreme against the position, the other extreme, close, one after the other, each of them a
+    # price to trade at: the longer the bar, the worse for those who act at an extreme.
     EXTREMES = "extremes"
 
 
@@ -127,11 +129,13 @@ TRADES = np.dtype(
     + [(name, "f8") for name in ("price", "size", "equity", "leverage_before", "leverage_after")]
     + [(name, "f8") for name in ("fee", "slippage")]
 )
-# The books after something happened: in force from the close of `bar` on.
-LEDGER = np.dtype(
+# A fund as it is booked whenever something happens, in force from the close of `bar` on. The last fields are
+# the policy's memory.
+FUND = np.dtype(
     [("bar", "i8"), ("time", "i8")]
     + [(name, "f8") for name in ("size", "cash", "supply", "nav")]
     + [(f"{line}_line", "f8") for line in LINES]
+    + [("last_price", "f8"), ("last_time", "i8"), ("last_chunk", "i8"), ("last_buying", "?")]
 )
 
 
@@ -187,33 +191,18 @@ def over_the_reals(rule: Callable[..., Any]) -> None:
     overload(rule, strict=False)(lambda *arguments: real)
 
 
-RULES = (
-    *(
-        lm.div,
-        lm.ceil_div,
-        lm.equity,
-        lm.notional,
-        lm.nav,
-        lm.leverage,
-        lm.to_shares_down,
-        lm.size_to_leverage,
-    ),
-    *(lm.cost_of, lm.size_net_of_cost, lm.capped, lm.worst_price, lm.fee_up, lm.management_shares, lm.tip),
-    *(
-        rules.due,
-        rules.is_unfinished,
-        rules.moved_against,
-        rules.slot_start,
-        rules.is_exclusive,
-        rules.lateness,
-    ),
-    *(rules.slippage, rules.chunk, rules.may_raise, rules.going, rules._rebalance, venue.fill_price),
-)
-for _rule in RULES:
-    over_the_reals(_rule)
+def functions(module: ModuleType) -> dict[str, Callable[..., Any]]:
+    """Those that are defined in a module, by name."""
+    found = inspect.getmembers(module, inspect.isfunction)
+    return {name: function for name, function in found if function.__module__ == module.__name__}
+
+
+RULES = {**functions(lm), **functions(rules), "fill_price": venue.fill_price}
 # What real numbers have no need of: a check of the sign, and a series for the exponential.
-overload(lm._unsigned)(lambda value: lambda value: value)
-overload(lm.exp_minus_one)(lambda x: lambda x: math.expm1(x))
+overload(RULES.pop("_unsigned"))(lambda value: lambda value: value)
+overload(RULES.pop("exp_minus_one"))(lambda x: lambda x: math.expm1(x))
+for _rule in RULES.values():
+    over_the_reals(_rule)
 
 
 def cache_folder(modules: Iterable[str]) -> Path:
@@ -227,7 +216,7 @@ def cache_folder(modules: Iterable[str]) -> Path:
 
 
 settings.CACHE_DIR = str(
-    cache_folder({__name__, types.__name__, vault.__name__, *(r.__module__ for r in RULES)})
+    cache_folder(module.__name__ for module in (types, lm, rules, venue, vault, sys.modules[__name__]))
 )
 
 
@@ -256,13 +245,14 @@ def run(
             adverse, other = other, adverse
     path = time, interval, opens, adverse, other, close, first
     payments = _ints(paid_at), _floats(rates)
-    ledger, trades, ruined_at = _replay(*path, is_screened, *payments, _terms(token))
+    terms = _terms(token)
+    ledger, trades, ruined_at = _replay(*path, is_screened, *payments, terms)
 
     closes_at, start = time + interval, ledger["time"][0]
     after = np.flatnonzero(closes_at > start)
     rows = np.union1d(after[every - 1 :: every], after[-1:])
     seen_at, price = np.append(start, closes_at[rows]), np.append(opens[0], close[rows])
-    values = _at_rows(ledger, np.append(-1, rows), seen_at, price, token.fees.management_per_day / WAD)
+    values = _at_rows(terms, ledger, np.append(-1, rows), seen_at, price)
     nav, leverage, size, equity, *lines = values
     return Result(
         time=seen_at,
@@ -304,8 +294,16 @@ def _check(bars: Bars, token: Token, funding: Funding | None, every: int) -> Non
         )
     if funding is not None and np.any(np.diff(funding.time) < 0):
         raise InputError("funding payments must be in order of time")
+    if funding is not None and not np.all(np.isfinite(funding.rate)):
+        at = int(np.argmin(np.isfinite(funding.rate)))
+        raise InputError(
+            f"the funding rate at {int(funding.time[at])} is {funding.rate[at]}: it must be finite"
+        )
     if not 1 <= abs(token.target) <= 5:
         raise InputError(f"target {token.target:g}x: it must be 1x to 5x, long or short")
+    costs = token.costs
+    if not (0 <= costs.fee < 1 and 0 <= costs.impact < math.inf and abs(costs.skew) < 1):
+        raise InputError(f"{costs}: fee and impact may not be negative, nor fee and skew beyond 1")
     if not 0 < token.capital < math.inf:
         raise InputError(f"capital of {token.capital:g}: it must be above 0")
     if every < 1:
@@ -368,76 +366,119 @@ def _planned(terms: Any, trigger: Any, wanted: Any, price: Any, leverage: Any) -
 
 
 @inlined
-def _is_quiet(terms: Any, books: Any, last: Any, price: Any, time: Any) -> Any:
+def _last(fund: Any) -> Any:
+    """The policy's memory."""
+    return _Rebalancing(fund.last_price, fund.last_time, fund.last_chunk, fund.last_buying)
+
+
+@inlined
+def _is_quiet(terms: Any, fund: Any, price: Any, time: Any) -> Any:
     """Whether nothing can fall due at a price until a schedule's next slot."""
-    equity = lm.equity(books.cash, books.size, price)
+    equity = lm.equity(fund.cash, fund.size, price)
     if equity <= 0:
         return False
-    leverage = lm.leverage(books.size, price, equity)
+    leverage = lm.leverage(fund.size, price, equity)
     # Whoever acts, and however lately the last chunk was traded.
-    late = max(time, last.time + terms.policy.cooldown)
-    return rules.due(terms.policy, last, terms.target, price, leverage, late, True) == Trigger.NONE
+    late = max(time, fund.last_time + terms.policy.cooldown)
+    return rules.due(terms.policy, _last(fund), terms.target, price, leverage, late, True) == Trigger.NONE
 
 
 @inlined
 def _last_within(adverse: Any, other: Any, i: Any, until: Any, low: Any, high: Any) -> Any:
-    """The last bar from `i` on, and before `until`, of which all have their extremes between two prices."""
-    while (
-        i + 1 < until
-        and min(adverse[i + 1], other[i + 1]) >= low
-        and max(adverse[i + 1], other[i + 1]) <= high
-    ):
-        i += 1
-    return i
+    """The last bar before `until` up to which all after `i` have their extremes between two prices."""
+    for k in range(i + 1, until):
+        if min(adverse[k], other[k]) < low or max(adverse[k], other[k]) > high:
+            return k - 1
+    return max(i, until - 1)
 
 
 @inlined
-def _grown(rows: Any, n: Any) -> Any:
-    """The same rows, with room for one more than `n`."""
-    if n < len(rows):
-        return rows
-    larger = np.empty(2 * len(rows), rows.dtype)
-    for i in range(n):
-        larger[i] = rows[i]
-    return larger
+def _appended(rows: Any, count: Any, row: Any) -> Any:
+    """The rows with one more after the first `count`."""
+    if count == len(rows):
+        larger = np.empty(2 * len(rows), rows.dtype)
+        for i in range(count):
+            larger[i] = rows[i]
+        rows = larger
+    rows[count] = row
+    return rows
 
 
 @inlined
-def _accrue(books: Any, price: Any, time: Any, owed: Any, rate: Any) -> Any:
+def _opened(terms: Any, price: Any, time: Any) -> Any:
+    """The fund at its target, with nav at 1."""
+    fund = np.zeros(1, FUND)[0]
+    fund.bar = -1
+    fund.time = fund.last_time = time
+    fund.last_price = price
+    fund.size = lm.size_to_leverage(terms.target, terms.capital, 0, price)
+    fund.cash = terms.capital - lm.notional(fund.size, price)
+    fund.supply = terms.capital
+    fund.nav = 1.0
+    return fund
+
+
+@inlined
+def _accrue(terms: Any, fund: Any, price: Any, time: Any, owed: Any) -> Any:
     """Book the move of the price, funding `owed`, and the management fee since the last booking."""
-    moved = lm.nav(lm.equity(books.cash, books.size, price), books.supply)
-    books.cash -= owed
-    equity = lm.equity(books.cash, books.size, price)
-    funded = lm.nav(equity, books.supply)
-    books.supply += lm.management_shares(books.supply, rate * (time - books.time) / DAY)
-    charged = lm.nav(equity, books.supply)
-    books.price_line += moved - books.nav
-    books.funding_line += funded - moved
-    books.management_fee_line += charged - funded
-    books.nav = charged
-    books.time = time
+    moved = lm.nav(lm.equity(fund.cash, fund.size, price), fund.supply)
+    fund.cash -= owed
+    equity = lm.equity(fund.cash, fund.size, price)
+    funded = lm.nav(equity, fund.supply)
+    fund.supply += lm.management_shares(fund.supply, terms.management_per_day * (time - fund.time) / DAY)
+    charged = lm.nav(equity, fund.supply)
+    fund.price_line += moved - fund.nav
+    fund.funding_line += funded - moved
+    fund.management_fee_line += charged - funded
+    fund.nav = charged
+    fund.time = time
 
 
 @inlined
-def _rebalance(terms: Any, books: Any, last: Any, trigger: Any, size_delta: Any, price: Any) -> Any:
-    """Trade and book the cost, with the tip of a late schedule; returns the fee and the rest of the cost."""
-    policy = terms.policy
+def _rebalance(terms: Any, fund: Any, trade: Any, price: Any, time: Any) -> Any:
+    """Do what the rules say, if they say anything, and write it to `trade`; whether they did."""
+    policy, target, last = terms.policy, terms.target, _last(fund)
+    equity = lm.equity(fund.cash, fund.size, price)
+    if equity <= 0:
+        return False
+    leverage = lm.leverage(fund.size, price, equity)
+    snapshot: Any = _Snapshot(price, price, fund.size, equity, fund.supply, leverage, target, last, 0, False)
+    trigger, wanted = rules._rebalance(snapshot, policy, time, terms.is_keeper, None)
+    size_delta: Any = 0.0 if trigger == Trigger.NONE else _planned(terms, trigger, wanted, price, leverage)
+    if size_delta == 0:
+        return False
+
+    _accrue(terms, fund, price, time, 0.0)
     cost, fee = _cost(terms.costs, size_delta, price)
-    books.size += size_delta
-    books.cash -= lm.notional(size_delta, price) + cost
-    equity = lm.equity(books.cash, books.size, price)
-    traded = lm.nav(equity, books.supply)
-    fee_line = lm.nav(equity + fee, books.supply) - traded
-    books.venue_fee_line -= fee_line
-    books.slippage_line += traded - books.nav + fee_line
-    is_late = last.time < rules.slot_start(policy, books.time)
-    if trigger == Trigger.SCHEDULED and is_late and equity > 0:
-        tip: Any = lm.tip(rules.lateness(policy, books.time), policy.tip_rate, policy.tip_cap)
-        tip = min(tip, equity / TIP_SHARE)
-        books.supply += lm.to_shares_down(tip, equity, books.supply)
-    books.nav = lm.nav(equity, books.supply)
-    books.venue_fee_line += books.nav - traded
-    return fee, cost - fee
+    fund.size += size_delta
+    fund.cash -= lm.notional(size_delta, price) + cost
+    left = lm.equity(fund.cash, fund.size, price)
+    traded = lm.nav(left, fund.supply)
+    by_fee = lm.nav(left + fee, fund.supply) - traded
+    fund.venue_fee_line -= by_fee
+    fund.slippage_line += traded - fund.nav + by_fee
+    if trigger == Trigger.SCHEDULED and last.time < rules.slot_start(policy, time) and left > 0:
+        tip: Any = lm.tip(rules.lateness(policy, time), policy.tip_rate, policy.tip_cap)
+        tip = min(tip, left / TIP_SHARE)
+        fund.supply += lm.to_shares_down(tip, left, fund.supply)
+    fund.nav = lm.nav(left, fund.supply)
+    fund.venue_fee_line += fund.nav - traded
+
+    reached = lm.leverage(fund.size, price, left)
+    fund.last_price = price
+    fund.last_time = time
+    fund.last_chunk = Trigger.NONE if abs(reached - target) <= policy.tolerance else trigger
+    fund.last_buying = size_delta > 0
+    trade.time = time
+    trade.trigger = trigger
+    trade.price = price
+    trade.size = size_delta
+    trade.equity = equity
+    trade.leverage_before = leverage
+    trade.leverage_after = reached
+    trade.fee = fee
+    trade.slippage = cost - fee
+    return True
 
 
 @compiled
@@ -454,125 +495,79 @@ def _replay(
     rates: Any,
     terms: Any,
 ) -> Any:
-    """The books after all that happened, the trades, and when the fund was ruined, else 0."""
-    policy, target = terms.policy, terms.target
-    ledger, booked = np.empty(64, LEDGER), 0
+    """The fund whenever it was booked, its trades, and when it was ruined, else 0."""
+    fund, trade = _opened(terms, opens[0], time[0] + interval * first // CLOSE), np.zeros(1, TRADES)[0]
+    ledger, booked = _appended(np.empty(64, FUND), 0, fund), 1
     trades, traded = np.empty(64, TRADES), 0
-    ruined_at = 0
-
-    began = time[0] + interval * first // CLOSE
-    price = opens[0]
-    books = np.zeros(1, LEDGER)[0]
-    books.bar = -1
-    books.time = began
-    books.size = lm.size_to_leverage(target, terms.capital, 0, price)
-    books.cash = terms.capital - lm.notional(books.size, price)
-    books.supply = terms.capital
-    books.nav = 1.0
-    last = _Rebalancing(price, began, Trigger.NONE, False)
-    ledger[0], booked = books, 1
-
-    payment = np.searchsorted(paid_at, began, side="right")
-    # Between these prices nothing can fall due before a schedule's next slot.
+    # The next payment, and the prices between which nothing can fall due before a schedule's next slot.
+    payment = np.searchsorted(paid_at, fund.time, side="right")
     quiet_low, quiet_high, quiet_until = math.inf, 0.0, time[0]
     i = -1
     while i + 1 < len(time):
         i += 1
-        ends = time[i] + interval
         if is_screened:
+            ends = time[i] + interval
             if ends >= quiet_until:
                 quiet_low, quiet_high = math.inf, 0.0
-                quiet_until = rules.slot_start(policy, ends + policy.period)
+                quiet_until = rules.slot_start(terms.policy, ends + terms.policy.period)
             pays_at = paid_at[payment] if payment < len(paid_at) else quiet_until
             low, high = min(adverse[i], other[i]), max(adverse[i], other[i])
-            if low < quiet_low and _is_quiet(terms, books, last, low, ends):
+            if low < quiet_low and _is_quiet(terms, fund, low, ends):
                 quiet_low, quiet_high = low, max(low, quiet_high)
-            if high > quiet_high and _is_quiet(terms, books, last, high, ends):
+            if high > quiet_high and _is_quiet(terms, fund, high, ends):
                 quiet_low, quiet_high = min(high, quiet_low), high
-            if pays_at > ends and quiet_low <= low and high <= quiet_high:
-                # As are all bars within these prices that end before the next payment and the next slot.
-                until = (min(quiet_until, pays_at) - time[0] - 1) // interval
-                i = _last_within(adverse, other, i, min(until, len(time)), quiet_low, quiet_high)
+            if quiet_low <= low and high <= quiet_high and ends < pays_at:
+                # So are all bars within these prices that end before the next payment and the next slot.
+                until = min((min(quiet_until, pays_at) - time[0] - 1) // interval, len(time))
+                i = _last_within(adverse, other, i, until, quiet_low, quiet_high)
                 continue
 
         for point in range(first, CLOSE + 1):
             now = time[i] + interval * point // CLOSE
             price = (opens[i], adverse[i], other[i], close[i])[point]
-            owed = 0.0
-            is_paid = False
+            unpaid = payment
             while payment < len(paid_at) and paid_at[payment] <= now:
-                owed += lm.notional(books.size, price) * rates[payment]
                 payment += 1
-                is_paid = True
-            if is_paid:
-                _accrue(books, price, now, owed, terms.management_per_day)
-            equity = lm.equity(books.cash, books.size, price)
-            size_delta = 0.0
-            if equity > 0:
-                leverage = lm.leverage(books.size, price, equity)
-                snapshot: Any = _Snapshot(
-                    price, price, books.size, equity, books.supply, leverage, target, last, 0, False
-                )
-                trigger, wanted = rules._rebalance(snapshot, policy, now, terms.is_keeper, None)
-                if trigger != Trigger.NONE:
-                    size_delta = _planned(terms, trigger, wanted, price, leverage)
-            if size_delta == 0 and not is_paid and equity > 0:
+            if payment > unpaid:
+                rate = np.sum(rates[unpaid:payment])
+                _accrue(terms, fund, price, now, lm.notional(fund.size, price) * rate)
+            if _rebalance(terms, fund, trade, price, now):
+                trades, traded = _appended(trades, traded, trade), traded + 1
+            elif payment == unpaid and lm.equity(fund.cash, fund.size, price) > 0:
                 continue
 
-            if size_delta != 0:
-                _accrue(books, price, now, 0.0, terms.management_per_day)
-                fee, slippage = _rebalance(terms, books, last, trigger, size_delta, price)
-                before, equity = equity, lm.equity(books.cash, books.size, price)
-                reached = lm.leverage(books.size, price, equity)
-                is_done = abs(reached - target) <= policy.tolerance
-                last = _Rebalancing(price, now, Trigger.NONE if is_done else trigger, size_delta > 0)
-                trades = _grown(trades, traded)
-                trade = trades[traded]
-                trade.time = now
-                trade.trigger = trigger.value
-                trade.price = price
-                trade.size = size_delta
-                trade.equity = before
-                trade.leverage_before = leverage
-                trade.leverage_after = reached
-                trade.fee = fee
-                trade.slippage = slippage
-                traded += 1
-            if equity <= 0:
-                _accrue(books, price, now, 0.0, terms.management_per_day)
-                books.size = books.cash = 0.0
-                ruined_at = now
-            books.bar = i
-            ledger = _grown(ledger, booked)
-            ledger[booked] = books
-            booked += 1
+            is_ruined = lm.equity(fund.cash, fund.size, price) <= 0
+            if is_ruined:
+                _accrue(terms, fund, price, now, 0.0)
+                fund.size = fund.cash = 0.0
+            fund.bar = i
+            ledger, booked = _appended(ledger, booked, fund), booked + 1
+            if is_ruined:
+                return ledger[:booked].copy(), trades[:traded].copy(), now
             quiet_low, quiet_high = math.inf, 0.0
-            if ruined_at:
-                break
-        if ruined_at:
-            break
-    return ledger[:booked].copy(), trades[:traded].copy(), ruined_at
+    return ledger[:booked].copy(), trades[:traded].copy(), 0
 
 
 @compiled
-def _at_rows(ledger: Any, bars: Any, time: Any, price: Any, rate: Any) -> Any:
+def _at_rows(terms: Any, ledger: Any, bars: Any, time: Any, price: Any) -> Any:
     """Nav, leverage, size, equity and the attribution at the closes of these bars; bar -1 is the start."""
     values = np.empty((4 + len(LINES), len(bars)))
     entry = 0
     for row in range(len(bars)):
         while entry + 1 < len(ledger) and ledger[entry + 1].bar <= bars[row]:
             entry += 1
-        books = ledger[entry]
-        equity = lm.equity(books.cash, books.size, price[row])
-        supply = books.supply + lm.management_shares(books.supply, rate * (time[row] - books.time) / DAY)
-        moved, nav = lm.nav(equity, books.supply), lm.nav(equity, supply)
+        fund = ledger[entry]
+        days = (time[row] - fund.time) / DAY
+        equity = lm.equity(fund.cash, fund.size, price[row])
+        supply = fund.supply + lm.management_shares(fund.supply, terms.management_per_day * days)
+        moved, nav = lm.nav(equity, fund.supply), lm.nav(equity, supply)
         values[0, row] = nav
-        values[1, row] = lm.leverage(books.size, price[row], equity)
-        values[2, row] = books.size
+        values[1, row] = lm.leverage(fund.size, price[row], equity)
+        values[2, row] = fund.size
         values[3, row] = equity
-        values[4, row] = books.price_line + moved - books.nav
-        values[5, row] = books.funding_line
-        values[6, row] = books.venue_fee_line
-        values[7, row] = books.slippage_line
-        values[8, row] = books.management_fee_line + nav - moved
+        values[4, row] = fund.price_line + moved - fund.nav
+        values[5, row] = fund.funding_line
+        values[6, row] = fund.venue_fee_line
+        values[7, row] = fund.slippage_line
+        values[8, row] = fund.management_fee_line + nav - moved
     return values

@@ -304,6 +304,16 @@ def test_run__bars_that_cannot_be__are_refused(changes, complaint):
         (Token(-6.0, BARE), 1, "target -6x: it must be 1x to 5x, long or short"),
         (Token(3.0, BARE, capital=0.0), 1, "capital of 0: it must be above 0"),
         (Token(3.0, BARE, capital=math.nan), 1, "capital of nan: it must be above 0"),
+        (
+            Token(3.0, BARE, costs=Costs(fee=-0.1)),
+            1,
+            r"Costs\(fee=-0.1, impact=0.0, skew=0.0\): fee and impact may not be negative, .*",
+        ),
+        (
+            Token(3.0, BARE, costs=Costs(impact=math.nan)),
+            1,
+            r"Costs\(fee=0.0, impact=nan, skew=0.0\): .* nor fee and skew beyond 1",
+        ),
         (Token(3.0, BARE), 0, "a row for every 0 bars: it must be at least 1"),
     ],
 )
@@ -312,10 +322,17 @@ def test_run__token_that_cannot_be__is_refused(token, every, complaint):
         backtest.run(closes(1, 1), token, every=every)
 
 
-def test_run__unsorted_funding__is_refused():
-    funding = Funding(np.array([60, 0]), np.zeros(2), 60)
+@pytest.mark.parametrize(
+    ("time", "rate", "complaint"),
+    [
+        ([60, 0], [0.0, 0.0], "funding payments must be in order of time"),
+        ([0, 60], [0.0, math.nan], "the funding rate at 60 is nan: it must be finite"),
+    ],
+)
+def test_run__funding_that_cannot_be__is_refused(time, rate, complaint):
+    funding = Funding(np.array(time), np.array(rate), 60)
 
-    with pytest.raises(InputError, match="^funding payments must be in order of time$"):
+    with pytest.raises(InputError, match=f"^{complaint}$"):
         backtest.run(closes(1, 1), Token(3.0, BARE), funding)
 
 
