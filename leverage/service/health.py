@@ -30,6 +30,7 @@ class Health:
     _answered: float = field(init=False)
     _risen: float = field(init=False)
     _passed: float = field(init=False)
+    _has_passed: bool = False
 
     def __post_init__(self) -> None:
         self._answered = self._risen = self._passed = self.now()
@@ -51,7 +52,7 @@ class Health:
 
     def end_pass(self) -> None:
         """A pass has ended."""
-        self.error, self._passed = "", self.now()
+        self.error, self._passed, self._has_passed = "", self.now(), True
 
     def unreachable(self) -> str:
         """Why no blocks are read; empty while they are."""
@@ -62,14 +63,16 @@ class Health:
             return _since(now - self._risen, f"there has been no block after {self.block}")
         return ""
 
+    def stalled(self) -> str:
+        """Why no pass ends; empty while they do."""
+        waited = self.now() - self._passed
+        return _since(waited, "no pass has ended", self.error) if waited > self.patience else ""
+
     def problem(self) -> str:
         """Why the keeper is not well; empty while it is."""
-        if self.block is None:
-            return _since(self.now() - self._answered, "no block has been read", self.error)
-        stalled = self.now() - self._passed
-        if stalled > self.patience and not self.unreachable():
-            return _since(stalled, "no pass has ended", self.error)
-        return self.unreachable()
+        if not self._has_passed:
+            return "no pass has ended yet" + (f": {self.error}" if self.error else "")
+        return self.unreachable() or self.stalled()
 
 
 def _since(seconds: float, what: str, why: str = "") -> str:

@@ -142,9 +142,10 @@ class Service:
         if self.alarms is None:
             return
         wrong = dict(self._wrong)
-        if problem := self.health.problem():
-            is_far = self.health.block is None or self.health.unreachable()
-            wrong[Alert.UNREACHABLE if is_far else Alert.UNWELL, ""] = problem
+        if problem := self.health.unreachable():
+            wrong[Alert.UNREACHABLE, ""] = problem
+        elif problem := self.health.stalled():
+            wrong[Alert.UNWELL, ""] = problem
         self.alarms.update(wrong, self._block or 0, self.keeper.clock.now())
         for alert, tokens in self.alarms.lasting().items():
             self.metrics.alerts.labels(str(alert)).set(tokens)

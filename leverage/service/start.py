@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import structlog
-from eth_utils import keccak
+from eth_utils import is_address, keccak
 
 from leverage.chain import Chain, rpc
-from leverage.errors import UnreachableError
+from leverage.errors import LeverageError, UnreachableError
 from leverage.keeper import Keeper
 from leverage.keeper.events import Looked
 from leverage.rpc import number
@@ -37,6 +37,9 @@ class Settings:
 def started(link: Chain, keeper: Keeper, settings: Settings, log: Any = None) -> Iterator[Service]:
     """A service with its pages and alarms, for one `with` block; what cannot be had is said at once."""
     log = log or structlog.get_logger("keeper")
+    for account in settings.watched:
+        if not is_address(account):
+            raise LeverageError(f"--watch {account}: not an address")
 
     def say(message: Message) -> None:
         log.warning("alert", alert=str(message.alert), state=message.state, text=message.text)

@@ -1,11 +1,14 @@
-"""A web server that takes notes."""
+"""A web server that takes notes, and the protocol on a fork: see tests/sites.py."""
 
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 
 import pytest
+from sites import deployed, site, snapshot_of, venue
 from standins import Notes
+
+__all__ = ["deployed", "site", "snapshot_of", "venue"]
 
 
 @pytest.fixture

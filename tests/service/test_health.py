@@ -36,12 +36,17 @@ def health(time):
     return found
 
 
-def test_problem__nothing_read_yet__says_so(time):
+def test_problem__no_pass_yet__says_so_at_once(time):
     health = Health(60, time)
+    before = health.problem()
     health.failed("the node did not answer")
-    time.now += 3
+    failing = health.problem()
+    health.saw(7)
+    health.end_pass()
 
-    assert health.problem() == "no block has been read for 3 s: the node did not answer"
+    assert before == "no pass has ended yet"
+    assert failing == "no pass has ended yet: the node did not answer"
+    assert (health.problem(), health.unreachable()) == ("", "")
 
 
 def test_problem__blocks_and_passes__is_none(health, time):
@@ -77,7 +82,7 @@ def test_problem__blocks_but_no_pass__tells_why(health, time):
         health.saw(block)
         health.failed("TypeError at core.py:12")
 
-    assert health.problem() == "no pass has ended for 64 s: TypeError at core.py:12"
+    assert health.problem() == health.stalled() == "no pass has ended for 64 s: TypeError at core.py:12"
     assert health.unreachable() == ""
 
 

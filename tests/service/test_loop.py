@@ -187,7 +187,8 @@ def test_turn__bug_in_a_pass__is_survived_and_told_without_its_words(service, wo
 
     assert {line["event"] for line in lines} == {"bug"}
     assert all(line["error"].startswith("unexpected RuntimeError at test_loop.py:") for line in lines)
-    assert service.health.problem().startswith("no pass has ended for ")
+    assert service.health.problem().startswith("no pass has ended yet: unexpected RuntimeError at ")
+    assert service.health.stalled().startswith("no pass has ended for ")
 
 
 def test_turn__what_surrounds_unreadable__keeps_nothing_from_being_done(service, world):
