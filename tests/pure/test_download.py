@@ -137,9 +137,7 @@ def test_bars__exchange_fails_for_the_moment__is_asked_again(slept):
 def test_bars__exchange_stays_down__is_one_line(slept):
     exchange = Exchange(failures=[ccxt.ExchangeNotAvailable("binance GET\n https://api 503")] * 99)
 
-    with pytest.raises(
-        DataError, match="binance did not answer in 6 tries: ExchangeNotAvailable: binance"
-    ):
+    with pytest.raises(DataError, match="binance did not answer in 6 tries: ExchangeNotAvailable: binance"):
         download.bars(exchange, ETH, "1h", START, START + 8 * HOUR)
 
     assert len(exchange.asked) == download.TRIES == len(slept) + 1
