@@ -28,11 +28,13 @@ def cli(policies, is_json, page, **asked):
     """
     with working("reading") as show:
         # Here and not above: Ape imports every script to list its commands.
-        from leverage import study
+        from leverage import backtest, study
         from leverage.report.cases import Report
         from leverage.report.tables import tables
 
         found = study.read(policies, **asked)
+        show(description="compiling")
+        backtest.prepare()
         show(description="replaying", total=len(found.candidates))
         cases = found.replay(lambda: show(advance=1))
         told = Report(f"{', '.join(found.markets)} from {found.period}", cases, found.notes())

@@ -31,10 +31,12 @@ def cli(policies, varied, by, top, scheduler, is_json, **asked):
     """
     with working("reading") as show:
         # Here and not above: Ape imports every script to list its commands.
-        from leverage import study
+        from leverage import backtest, study
         from leverage.report.tables import COMPARED, table
 
         found = study.read(policies, study.grid(varied), **asked)
+        show(description="compiling")
+        backtest.prepare()
         show(description="replaying", total=len(found.candidates))
         outcomes = found.sweep(scheduler, lambda done: show(completed=done))
     sign = 1 if CRITERIA[by] else -1
