@@ -12,7 +12,7 @@ import {LeverageMath, VIRTUAL, WAD} from "contracts/libraries/LeverageMath.sol";
 import {MockAdapter} from "contracts/mocks/MockAdapter.sol";
 import {Rig, usd} from "./Rig.sol";
 import {Watched} from "./Watched.sol";
-import {abs, anyMagnitude, bound, vm} from "./Vm.sol";
+import {abs, anyMagnitude, bound, isBeyondHalf, vm} from "./Vm.sol";
 
 /// @title Everything that can happen to a vault, by anybody, in any order; each step is held to the rules of Watched.
 /// @dev The first step of a run chooses the world: a target and the collateral's decimals. Nothing here reverts, but
@@ -540,7 +540,10 @@ contract Handler is Watched {
                 || (why == ILeveragedVault.Underwater.selector && a.equity <= 0)
                 || (why == ILeveragedVault.TradeTooSmall.selector && a.equity < 1_000e18)
                 || (why == ILeveragedVault.NothingFilled.selector
-                    && (_gap != 0 || _adapter.fillRatio() != WAD || a.equity < int256(_wei() * 100)))
+                    && (_gap != 0
+                        || _adapter.fillRatio() != WAD
+                        || a.equity < int256(_wei() * 100)
+                        || isBeyondHalf(_adapter.slippage(), a.leverage)))
                 || (why == MockAdapter.VenueFailed.selector && bytes(_adapter.adjustFailure()).length > 0)
                 || (why == MockAdapter.MarginShort.selector && _gap != 0),
             _unexpected("rebalance", reason)

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: MIT
 pragma solidity ^0.8.28;
 
-import {ReentrancyGuardTransient} from "@openzeppelin/contracts/utils/ReentrancyGuardTransient.sol";
 import {IDelayedAdapter} from "interfaces/IDelayedAdapter.sol";
 import {ILeveragedVault} from "interfaces/ILeveragedVault.sol";
 import {IPerpAdapter} from "interfaces/IPerpAdapter.sol";
@@ -14,7 +13,7 @@ import {MockDelayedVenue} from "contracts/mocks/MockDelayedVenue.sol";
 import {QueueRig} from "./QueueRig.sol";
 import {QueueWatched} from "./QueueWatched.sol";
 import {usd} from "./Rig.sol";
-import {abs, anyMagnitude, bound, vm} from "./Vm.sol";
+import {abs, anyMagnitude, bound, isBeyondHalf, vm} from "./Vm.sol";
 
 /// @title Everything that can happen to a queued vault, by anybody, in any order; each step is held to the rules of
 /// QueueWatched.
@@ -103,6 +102,8 @@ contract QueueHandler is QueueWatched {
 
     function execute(uint256 seed, int256 by) external step(seed) {
         if (_venue.order().stage != IDelayedAdapter.Stage.WAITING) return;
+        // What a stranger's reward costs beyond the filled part of a first order, nobody is there to bear.
+        if (_token.totalSupply() == 0 && _venue.fillRatio() != WAD) return;
         if (seed % 2 == 0) _wait(_venue.fillableFrom());
         _jump(by, 0.08e18);
         Books memory a = _booksAt(_price);
@@ -263,6 +264,8 @@ contract QueueHandler is QueueWatched {
         if (seed % 16 != 0 || _token.totalSupply() == 0 || _venue.order().stage == IDelayedAdapter.Stage.FILLED) {
             return;
         }
+        // What was not filled of deposits is promised back in full: nothing writes off what the venue still has of it.
+        if (_isPartBack) return;
         IPerpAdapter.Position memory p = _venue.position();
         if (part % 2 == 0) return _venue.liquidatePart(bound(part, 0.1e18, 0.9e18), 0.02e18);
         int256 equity = LeverageMath.equity(p.cash, p.size, _price);
@@ -316,8 +319,6 @@ contract QueueHandler is QueueWatched {
         _venue.setFrozen(false);
         _venue.setSlippage(0);
         _venue.setKeeperDeposit(0);
-        // QueueFoundLongTest: where margin moves with orders alone, payouts may wait for one that nobody can send.
-        _venue.setMarginMovesWithOrders(false);
         _venue.setMaxLeverage(type(uint128).max);
         _gap = 0;
         for (uint256 round = 0; round < 5; ++round) {
@@ -326,10 +327,9 @@ contract QueueHandler is QueueWatched {
                 _settle(_rig.outsider(), false);
                 vm.assertTrue(!_sent.isInFlight, "I-6: old orders end");
             }
+            _letGo();
             if (_isOver()) _vault.checkRuin();
-            vm.recordLogs();
-            _vault.collectCash();
-            _listen(false, 0);
+            _collect();
             _everybodyAsks(true);
             if (_redemptions == 0) break;
             if (!_commit(_rig.outsider(), true) || !_sent.isInFlight) continue;
@@ -350,6 +350,23 @@ contract QueueHandler is QueueWatched {
         // The last settlement pays its tips in shares. What an order is too small for waits for company: where gifts of shares keep the vault from ending.
         uint256 dust = _terms.policy().minNotional * WAD / abs(_rig.target()) + 1e16;
         if (nav > 0) vm.assertLe(left * nav / WAD, _shareGifts > 0 ? dust : 1e16, "I-6: shares are out");
+    }
+
+    /// @dev What is owed to others may wait for an order that nobody has a reason to send, where margin moves with orders
+    /// alone. And a position that cannot pay for its own close the venue takes away.
+    function _letGo() private {
+        if (_idle() < 0) _venue.setMarginMovesWithOrders(false);
+        _collect();
+        IPerpAdapter.Position memory p = _venue.position();
+        uint256 fee = LeverageMath.feeUp(abs(LeverageMath.notional(p.size, _price)), _venue.feeRate());
+        if (p.size == 0 || LeverageMath.equity(p.cash, p.size, _price) >= int256(fee + _rig.scale())) return;
+        _venue.liquidate(0);
+    }
+
+    function _collect() private {
+        vm.recordLogs();
+        _vault.collectCash();
+        _listen(false, 0);
     }
 
     function _isOver() private view returns (bool) {
@@ -451,10 +468,7 @@ contract QueueHandler is QueueWatched {
                 (why == IRequestQueue.NoRequest.selector && back + waits == 0)
                     || (why == IRequestQueue.RequestSettled.selector && back + waits == 0)
                     || (why == IRequestQueue.RequestInFlight.selector && back == 0 && flying > 0)
-                    || (why == IRequestQueue.CashInTransit.selector && _vault.cashShort() > 0)
-                    // QueueFoundLongTest: what the venue will never have cannot be written off from here.
-                    || (why == ReentrancyGuardTransient.ReentrancyGuardReentrantCall.selector
-                        && _vault.cashShort() > 0),
+                    || (why == IRequestQueue.CashInTransit.selector && _vault.cashShort() > 0),
                 _unexpected("cancel deposit", reason)
             );
         }
@@ -536,8 +550,6 @@ contract QueueHandler is QueueWatched {
     function _settle(address actor, bool hasProof) private {
         uint256 price = _isFilled() ? _fillPrice : _price;
         Books memory a = _booksAt(price);
-        a.equity += _afterFill;
-        a.nav = LeverageMath.nav(a.equity, a.supply);
         uint256 supply = _token.totalSupply();
         uint256 held = _token.balanceOf(_rig.treasury());
         IDelayedAdapter.Order memory order = _venue.order();
@@ -546,11 +558,11 @@ contract QueueHandler is QueueWatched {
         vm.recordLogs();
         vm.prank(actor);
         try _vault.settle(proof) returns (int256 size) {
-            _afterFill = 0;
             Told memory told = _listen(size != 0, size);
             _checkFee(held, supply, told);
             vm.assertTrue(!_sent.isInFlight, "I-6: it ended");
-            if (size != 0 && told.lost == 0) _checkSettled(a, told, price, size);
+            if (size != 0 && told.lost == 0) _checkSettled(a, told, price, size, _afterFill);
+            _afterFill = 0;
             if (size == 0) {
                 vm.assertTrue(
                     _token.totalSupply() == supply || _vault.isRuined(), "E-3: a failed order changes nothing"
@@ -581,7 +593,9 @@ contract QueueHandler is QueueWatched {
         bytes memory reason
     ) private view {
         bytes4 why = bytes4(reason);
-        int256 leverage = LeverageMath.leverage(a.size, _price, a.equity);
+        // What the venue and the entrants go by, also where the vault takes the price of its last booking.
+        Books memory now_ = _booksAt(_price);
+        int256 leverage = LeverageMath.leverage(now_.size, _price, now_.equity);
         bool isStopped = isExits || _isPaused() || _vault.isRuined() || !_rig.isPriceGood() || _gap != 0
             || abs(leverage) > _terms.policy().bandMax;
         uint256 value = assets * _rig.scale() + (a.supply == 0 ? 0 : shares * a.nav / WAD);
@@ -589,8 +603,6 @@ contract QueueHandler is QueueWatched {
         vm.assertTrue(
             (why == IQueuedVault.OrderPending.selector && _sent.isInFlight)
                 || (why == ILeveragedVault.PositionGone.selector && a.size == 0)
-                // An empty vault has no price of its own.
-                || (bytes4(reason) == 0x4e487b71 && a.supply == 0 && !_rig.isPriceGood())
                 || (why == ILeveragedVault.Underwater.selector && a.equity <= 0)
                 || (why == ILeveragedVault.NothingDue.selector
                     && (shares == 0 || wasShort)
@@ -599,11 +611,13 @@ contract QueueHandler is QueueWatched {
                 || (why == IQueuedVault.BatchTooSmall.selector
                     && (value * abs(_rig.target()) / WAD <= _terms.policy().minNotional + 1e15
                         || isStopped
-                        || wasShort)) || (why == IQueuedVault.PriceBeyondLimit.selector && isOdd)
+                        || wasShort))
+                || (why == IQueuedVault.PriceBeyondLimit.selector
+                    && (isOdd || isBeyondHalf(_venue.slippage(), leverage)))
                 || (why == ILeveragedVault.NothingFilled.selector && (isOdd || value < 1e15))
                 || (why == MockDelayedVenue.VenueFailed.selector && bytes(_venue.submitFailure()).length > 0)
                 || (why == IDelayedAdapter.MarginShort.selector
-                    && (_gap != 0 || abs(leverage) > 6e18 || a.equity < 20e18)),
+                    && (_gap != 0 || abs(leverage) > 6e18 || now_.equity < 20e18)),
             _unexpected("commit", reason)
         );
     }

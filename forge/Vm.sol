@@ -72,3 +72,8 @@ function abs(int256 x) pure returns (uint256) {
         return uint256(x < 0 ? -x : x);
     }
 }
+
+/// @dev Whether a venue's slippage is beyond what a trade may cost at `leverage`, WAD: half of what is left (E-6).
+function isBeyondHalf(int256 slippage, int256 leverage) pure returns (bool) {
+    return slippage > 0 && uint256(slippage) > 1e36 / (2 * abs(leverage) + 1);
+}
