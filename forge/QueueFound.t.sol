@@ -449,4 +449,18 @@ contract QueueFoundSmallTest is QueueRig {
 
         vm.assertGe(vault.nav() + 1e12, before, "I-2: who leaves pays for it");
     }
+
+    /// @dev What the order's parties could bear was less than its sender's tip alone, and nobody else could settle it.
+    function test_settle__part_filled_is_worth_less_than_the_tip__ends() public {
+        requestRedeem(attacker, 10e18, false);
+        wait_(1 hours);
+        commit(attacker);
+        venue.setFillRatio(0.01e18);
+        wait_(venue.fillableFrom());
+
+        int256 size = settle(outsider);
+
+        vm.assertTrue(size != 0, "I-6: by anyone");
+        vm.assertGt(token.balanceOf(attacker), 0, "E-3: the sender's tip, as far as it can be borne");
+    }
 }
