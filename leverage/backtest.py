@@ -249,8 +249,8 @@ def run(
     ledger, trades, ruined_at = _replay(*path, is_screened, *payments, terms)
 
     closes_at, start = time + interval, ledger["time"][0]
-    after = np.flatnonzero(closes_at > start)
-    rows = np.union1d(after[every - 1 :: every], after[-1:])
+    opening = int(np.searchsorted(closes_at, start, side="right"))
+    rows = np.append(np.arange(opening + every - 1, len(time) - 1, every), len(time) - 1)
     seen_at, price = np.append(start, closes_at[rows]), np.append(opens[0], close[rows])
     values = _at_rows(terms, ledger, np.append(-1, rows), seen_at, price)
     nav, leverage, size, equity, *lines = values
