@@ -28,7 +28,7 @@ PYTHON_CODE := $(wildcard bench bots demo devnet leverage scripts tests tools)
 
 say = @printf '\033[1m▸ %s\033[0m\n' "$(1)"
 
-.PHONY: help setup redis build check format test fast deep bench devnet demo shell lock clean distclean
+.PHONY: help setup redis build check format test fast deep bench history devnet demo shell lock clean distclean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -108,6 +108,9 @@ deep: build ## A long random search: fuzz and invariants with many runs and a ne
 bench: build ## Measure gas and write build/bench.json
 	@mkdir -p build
 	@$(APE) run bench $(ARGS)
+
+history: .venv/.stamp ## Write docs/history.md from the market data in ../shared/data
+	@$(APE) run history
 
 devnet: build ## A local chain with a venue, the protocol and funded accounts
 	@$(APE) run devnet $(if $(VENUE),--venue $(VENUE)) $(ARGS)

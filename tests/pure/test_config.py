@@ -46,7 +46,7 @@ def test_load__the_real_file__gives_the_documented_defaults():
 def test_load__short__has_a_band_of_its_own():
     short = config.load().tokens["ETH3S"].policy_struct()
 
-    assert (short.band_min, short.band_max) == (WAD, 5 * WAD)
+    assert (short.band_min, short.band_max) == (6 * WAD // 10, 5 * WAD)
 
 
 def test_load__token_names_edges__takes_them():

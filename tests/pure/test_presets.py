@@ -24,8 +24,11 @@ def due(found, target, leverage, move=0.0, second=12 * HOUR, rebalanced=NIGHT + 
 
 
 def test_ours__is_the_configuration():
-    assert presets.policy("ours", Decimal(3)) == config.load().tokens["ETH3L"].policy_struct()
-    assert presets.policy("ours", Decimal(-3)) == config.load().tokens["ETH3S"].policy_struct()
+    known = config.load()
+
+    assert presets.policy("ours", Decimal(3)) == known.tokens["ETH3L"].policy_struct()
+    assert presets.policy("ours", Decimal(-3)) == known.defaults.policy.policy(-3 * WAD)
+    assert presets.tokens(["ETH3S"])["ETH3S"] == known.tokens["ETH3S"]
 
 
 @pytest.mark.parametrize("name", list(presets.load()))
