@@ -14,6 +14,8 @@ from devnet.rpc import Contract, RevertError, Rpc, RpcError
 from devnet.synthetix import Synthetix
 from devnet.venue import Venue
 
+# Some hundreds of past states stay in memory: those that Anvil writes to disk lose their contracts' code.
+PAST = ("--max-persisted-states", "0")
 VENUES: dict[str, type[Venue]] = {"perp_v2": PerpV2, "synthetix": Synthetix}
 
 __all__ = [
@@ -69,5 +71,5 @@ def forked(venue: str = "perp_v2", *, frozen_clock: bool = True, **build: Any) -
                 yield VENUES[venue].connect(fork.url, addresses, own_aggregator=True)
             return
     upstream, original = start(venue, port=None, **build)
-    with upstream, Anvil.start(fork_url=upstream.url, frozen_clock=frozen_clock) as fork:
+    with upstream, Anvil.start(fork_url=upstream.url, frozen_clock=frozen_clock, extra=PAST) as fork:
         yield VENUES[venue].connect(fork.url, original.to_dict())

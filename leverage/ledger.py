@@ -287,7 +287,7 @@ def _leverage(bookings: Sequence[Entry], target: int) -> int:
 def _happened(events: Sequence[Event]) -> list[str]:
     """What else happened."""
     names = [event.name for event in events]
-    counted = [f"{names.count(name)} {what}" for name, what in COUNTED.items() if name in names]
+    counted = [f"{what} {names.count(name)}" for name, what in COUNTED.items() if name in names]
     notes = [f"in between: {', '.join(counted)}"] if counted else []
     for event in events:
         if event.name == "Ruined":

@@ -1,29 +1,32 @@
 """Why nav changed, for the reader: tables for a terminal, and the same as JSON."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from rich.markup import escape
+from rich import box
 from rich.table import Table
 
 from leverage.explain import LINES, Life, Story, causes, predict
 from leverage.market.times import clock
+from leverage.twin.vault import Attribution
 from leverage.types import WAD
 
 NAMES = {line: line.replace("_", " ") for line in LINES}
 
 
 def tables(story: Story) -> Iterator[Table | str]:
-    """Each life's lines beside the model's, and its rebalances."""
+    """Each life's lines beside the model's, their sum, what made the difference, and the rebalances."""
     if not story.lives:
         yield f"{story.symbol}: nobody has held it from {clock(story.since)} to {clock(story.until)}"
     for life in story.lives:
-        yield _lines(story, life)
-        yield (
-            f"nav now - nav then = {_exact(life.change)} = the sum of the lines, exact to the wei"
-            + ("; then everybody left, and the ledger begins anew at 1" if life.is_over else "")
-        )
+        predicted = predict(life, story.target, story.charged)
+        yield _lines(story, life, predicted)
+        yield f"nav now - nav then = {_exact(life.change)} = the sum of the lines, exact to the wei"
+        for line, why in causes(life, story.target, predicted).items():
+            yield f"{NAMES[line]} differs: {why}"
+        if life.is_over:
+            yield "then everybody left, and the ledger begins anew at 1"
         if life.rebalances:
             yield _rebalances(life)
     yield from story.notes
@@ -80,21 +83,15 @@ def _moment(entry: Any) -> dict[str, Any]:
     return {"block": entry.block, "time": entry.time, "price": str(entry.price), "nav": str(entry.nav)}
 
 
-def _lines(story: Story, life: Life) -> Table:
+def _lines(story: Story, life: Life, predicted: Attribution) -> Table:
     then, now = life.then, life.now
-    index = f"{then.price / WAD:,.2f} to {now.price / WAD:,.2f}"
-    title = (
-        f"{story.symbol} from {clock(then.time)} to {clock(now.time)}: nav {then.nav / WAD:.6f} to"
-        f" {now.nav / WAD:.6f} ({_share(life.change, then.nav)}), index {index}"
-        f" ({_share(now.price - then.price, then.price)})"
+    table = _table(
+        f"{story.symbol} from {clock(then.time)} to {clock(now.time)}",
+        ("nav", "of nav then", "predicted", "difference"),
+        f"nav {then.nav / WAD:.6f} to {now.nav / WAD:.6f}, {_share(life.change, then.nav)}; index"
+        f" {then.price / WAD:,.2f} to {now.price / WAD:,.2f}, {_share(now.price - then.price, then.price)}",
     )
-    table = Table(title=title, title_justify="left")
-    table.add_column("why")
-    for column in ("nav", "of nav then", "predicted", "difference"):
-        table.add_column(column, justify="right", no_wrap=True)
-    table.add_column("likely cause")
-    predicted = predict(life, story.target, story.charged)
-    found, expected, why = asdict(life.lines), asdict(predicted), causes(life, story.target, predicted)
+    found, expected = asdict(life.lines), asdict(predicted)
     for line in LINES:
         is_known = line != "funding" or life.is_funding_known
         table.add_row(
@@ -103,35 +100,41 @@ def _lines(story: Story, life: Life) -> Table:
             _share(found[line], then.nav),
             _nav(expected[line]) if is_known else "unknown",
             _nav(found[line] - expected[line]) if is_known else "",
-            escape(why.get(line, "")),
         )
     table.add_section()
     off = life.change - predicted.total
-    table.add_row(
-        "sum", _nav(life.change), _share(life.change, then.nav), _nav(predicted.total), _nav(off), ""
-    )
+    table.add_row("sum", _nav(life.change), _share(life.change, then.nav), _nav(predicted.total), _nav(off))
     return table
 
 
 def _rebalances(life: Life) -> Table:
-    table = Table("time (UTC)", "trigger", title="Rebalances", title_justify="left")
-    for column in ("index", "leverage", "to", "size", "fee", "slippage", "quoted", "tip"):
-        table.add_column(column, justify="right", no_wrap=True)
+    table = _table("Rebalances", ("trigger", "index", "leverage", "size", "fee", "slippage"), "")
     for entry, r in life.rebalances:
-        notional = abs(r.size * r.price) / WAD**2
-        quoted = [rate for rate in (r.quoted_fee, r.quoted_slippage) if rate is not None]
         table.add_row(
             clock(entry.time),
-            r.trigger.name,
+            r.trigger.name.lower(),
             f"{r.price / WAD:,.2f}",
-            f"{r.leverage_before / WAD:.3f}x",
-            f"{r.leverage_after / WAD:.3f}x",
-            f"{r.size / WAD:,.4f}",
+            f"{r.leverage_before / WAD:.3f}x to {r.leverage_after / WAD:.3f}x",
+            f"{r.size / WAD:+,.4f}",
             f"{r.fee / WAD:,.2f}",
             f"{r.slippage / WAD:,.2f}",
-            f"{sum(quoted) / WAD * notional:,.2f}" if quoted else "-",
-            f"{r.tip_shares / WAD:,.4f}" if r.tip_shares else "-",
         )
+    return table
+
+
+def _table(title: str, columns: Sequence[str], caption: str) -> Table:
+    table = Table(
+        title=f"[bold]{title}[/]",
+        title_style="",
+        title_justify="left",
+        caption=caption,
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    table.add_column("")
+    for column in columns:
+        table.add_column(column, justify="right", no_wrap=True)
     return table
 
 

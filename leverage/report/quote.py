@@ -5,6 +5,7 @@ from dataclasses import asdict
 from decimal import Decimal
 from typing import Any
 
+from rich import box
 from rich.markup import escape
 from rich.table import Table
 
@@ -176,7 +177,7 @@ def _gaps(quote: Quote) -> Table:
 
 
 def _decay(quote: Quote) -> Table:
-    table = _table("Decay, exp(-L(L-1)/2 · variance), if the index comes back to where it is", "left", "lost")
+    table = _table("Decay, exp(-L(L-1)/2 variance), at an unchanged index", "left", "lost")
     vol = quote.volatility
     for days, name in zip(q.HORIZONS, ("1 day", "1 week", "1 month"), strict=True):
         if vol is None:
@@ -193,15 +194,14 @@ def _decay(quote: Quote) -> Table:
 
 
 def _comparison(quote: Quote, days: float) -> Table:
-    title = f"After {days:g} days, of 1 put in: {quote.target / WAD:g}x token and what else there is"
-    table = _table(title, "asset", "token", "margin", "perp")
+    title = f"1 put in, after {days:g} days: {quote.target / WAD:g}x token and others"
+    table = _table(title, "asset", "token", "margin", "perp", name="index", width=0)
     for outcome in q.compare(quote, days):
         cells = (outcome.asset, outcome.token, outcome.margin, outcome.perp)
         table.add_row(
             _signed_percent(outcome.move),
             *("liquidated" if cell is None else f"{cell:.4f}" for cell in cells),
         )
-    table.columns[0].header = "index"
     unknown = [
         name
         for name, value in (
@@ -222,9 +222,17 @@ def _comparison(quote: Quote, days: float) -> Table:
 # Figures
 
 
-def _table(title: str, *columns: str, caption: str = "") -> Table:
-    table = Table(title=title, title_justify="left", caption=escape(caption), caption_justify="left")
-    table.add_column("", min_width=WIDTH)
+def _table(title: str, *columns: str, caption: str = "", name: str = "", width: int = WIDTH) -> Table:
+    table = Table(
+        title=f"[bold]{title}[/]",
+        title_style="",
+        title_justify="left",
+        caption=escape(caption),
+        caption_justify="left",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+    )
+    table.add_column(name, min_width=width)
     for column in columns:
         table.add_column(column, justify="right", no_wrap=True)
     return table

@@ -14,6 +14,8 @@ from scripts.quote import cli
 
 pytestmark = [pytest.mark.e2e, pytest.mark.venue]
 
+AT_PERP_V2 = pytest.mark.parametrize("venue", ["perp_v2"], indirect=True)
+
 
 @pytest.fixture(params=["perp_v2", "synthetix"])
 def venue(request):
@@ -73,9 +75,8 @@ def test_quote__mint_that_follows__brings_the_shares_that_it_said(site, deployed
     assert float(said["trade"]) >= float(said["venue_fee"]) > 0
 
 
-def test_quote__order_that_others_wait_for__is_shared_with_them(site, deployed, figures, venue):
-    if venue != "synthetix":
-        pytest.skip("fills at once: nobody waits")
+@pytest.mark.parametrize("venue", ["synthetix"], indirect=True)
+def test_quote__order_that_others_wait_for__is_shared_with_them(site, deployed, figures):
     alone = figures("ETH3L", "1000")["mint"]
     account, queue = site.fund(5), deployed.contract("RequestQueue", deployed.record.token("ETH3L")["queue"])
     asset = deployed.contract("LeveragedToken", deployed.record.token("ETH3L")["asset"])
@@ -168,7 +169,7 @@ def test_quote__json__is_what_the_tables_show(quote, figures):
     assert result.exit_code == shown.exit_code == 0, result.stderr + shown.stderr
     assert json.loads(result.stdout) == figures("ETH3L", "1000")
     shares = float(figures("ETH3L", "1000")["mint"]["shares"])
-    assert f"{shares:,.6f}" in shown.stdout and "After 1 days, of 1 put in: 3x token" in shown.stdout
+    assert f"{shares:,.6f}" in shown.stdout and "1 put in, after 1 days: 3x token" in shown.stdout
 
 
 # Room
@@ -201,9 +202,8 @@ def test_quote__paused__tells_why_nothing_comes_in(site, terms, figures):
     assert any(note.startswith("minting is closed: MintsPaused") for note in found["notes"])
 
 
-def test_quote__venue_away_from_the_index__tells_why_nothing_comes_in(site, figures, venue):
-    if venue != "perp_v2":
-        pytest.skip("the venue's price is the index")
+@AT_PERP_V2
+def test_quote__venue_away_from_the_index__tells_why_nothing_comes_in(site, figures):
     site.perp.set_price("ETH", 1_900 * WAD)
 
     assert figures("ETH3L", "1000")["room"]["closed"].startswith("PriceDeviates")
@@ -212,7 +212,7 @@ def test_quote__venue_away_from_the_index__tells_why_nothing_comes_in(site, figu
 # Mistakes
 
 
-@pytest.mark.parametrize("venue", ["perp_v2"], indirect=True)
+@AT_PERP_V2
 @pytest.mark.parametrize(
     ("args", "said"),
     [
