@@ -1,7 +1,7 @@
 """The keeper on a deployed venue, with a faulty RPC between it and its node."""
 
+import time
 from collections.abc import Callable, Iterator
-from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -10,15 +10,14 @@ from sites import Site, deployed, site, snapshot_of, venue
 from structlog.testing import capture_logs
 
 from leverage import chain
-from leverage.keeper import Keeper
+from leverage.keeper import Clock, Keeper
 from leverage.keeper.transactions import GWEI, Limits, Outbox
 from leverage.rpc import Rpc
 from leverage.types import Trigger
 
 __all__ = ["deployed", "site", "snapshot_of", "venue"]
 
-SECONDS = 0.5  # How long a node may take to answer here.
-QUICK = Limits(max_fee=100 * GWEI, stuck_seconds=0.4, receipt_seconds=2, poll_seconds=0.02)
+LIMITS = Limits(max_fee=100 * GWEI, stuck_seconds=10, receipt_seconds=60, poll_seconds=1)
 
 
 class Bench:
@@ -31,13 +30,15 @@ class Bench:
         # As on a public chain: what waits in the mempool is not seen.
         link.state = "latest"
         self.first = int(site.perp.rpc("eth_blockNumber"), 16) + 1
+        self.node = Rpc(proxy.url)
 
     def keeper(
-        self, index: int = 1, symbols: tuple[str, ...] = ("ETH3L",), limits: Limits = QUICK, **options: Any
+        self, index: int = 1, symbols: tuple[str, ...] = ("ETH3L",), limits: Limits = LIMITS, **options: Any
     ) -> Keeper:
-        """Patient with nothing: what takes seconds elsewhere takes tenths here."""
+        """It waits for transactions by a clock of its own, on which a second takes hundredths of one."""
         worker = self.link.keeper(self.site.account(index), symbols, 1, False, limits, **options)
         worker.draw = lambda left: 0
+        outbox_of(worker).clock = fast()
         return worker
 
     def once(self, *args: Any, **options: Any) -> tuple[int, list[Any]]:
@@ -74,6 +75,17 @@ class Bench:
         return int(self.site.perp.rpc("eth_getTransactionCount", account, "pending"), 16)
 
 
+def fast() -> Clock:
+    """Time that passes only when somebody sleeps, and then in a rush."""
+    passed = [0.0]
+
+    def sleep(seconds: float) -> None:
+        passed[0] += seconds
+        time.sleep(min(seconds, 0.02))
+
+    return Clock(lambda: passed[0], sleep)
+
+
 def outbox_of(worker: Keeper) -> Outbox:
     """What a keeper sends with."""
     return worker.confirm.__self__  # type: ignore[attr-defined]
@@ -85,12 +97,12 @@ def bench(
     deployed: chain.Chain,
     monkeypatch: pytest.MonkeyPatch,  # noqa: F811
 ) -> Iterator[Bench]:
-    """A bench whose keeper asks a proxy, with a time limit of half a second."""
-    with FaultyRpc(site.url) as proxy, ExitStack() as stack:
-        asked = Rpc(proxy.url, seconds=SECONDS)
-        monkeypatch.setattr(chain, "_node", lambda provider: asked)
-        stack.callback(lambda: setattr(proxy, "fault", None))
-        yield Bench(site, deployed, proxy)
+    """A bench whose keeper asks a proxy."""
+    with FaultyRpc(site.url) as proxy:
+        made = Bench(site, deployed, proxy)
+        monkeypatch.setattr(chain, "_node", lambda provider: made.node)
+        yield made
+        proxy.fault = None
 
 
 @pytest.fixture
