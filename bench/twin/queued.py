@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from bench.twin.comparison import Side, View, outcome
 from bench.twin.pair import KEEPER, STRANGER, TREASURY, USERS, Pair, Setting
 from bench.twin.player import Action, Player
+from leverage import leverage_math as lm
 from leverage.twin.delayed import OrderVenue
 from leverage.twin.queue import RequestQueue
 from leverage.twin.queued import RETRY_DELAY, QueuedVault
@@ -89,7 +90,7 @@ class QueuedPlayer(Player):
             self.collect: 3, self.housekeep: 6, self.turn_knobs: 4, self.move: 10, self.fund: 5,
         }  # fmt: skip
         if stage == Stage.NONE:
-            return {**some, self.commit: 16, self.cross: 12, self.wait: 6, self.govern: 10}
+            return {**some, self.commit: 16, self.cross: 12, self.wait: 6, self.govern: 10, self.swap: 5}
         is_waiting = stage == Stage.WAITING
         return {**some, self.commit: 2, self.finish: 36, self.execute: 6 * is_waiting, self.pass_seconds: 4}
 
@@ -108,7 +109,10 @@ class QueuedPlayer(Player):
         owner = self.holder()
         controller = owner if draw.random() < 0.85 else draw.choice(USERS)
         shares = pair.twin.token.balance_of(owner)
-        wanted = shares + 1 if draw.random() < 0.05 else shares // draw.choice([1, 1, 2, 3, 10, 1_000])
+        wanted = shares // draw.choice([1, 1, 2, 3, 10, 1_000])
+        if draw.random() < 0.1:
+            # More than there is, or what is worth nothing.
+            wanted = draw.choice([shares + 1, 1])
         is_refunded = draw.random() < 0.4
         pair.do("request_redeem", wanted, controller, owner, is_refunded, sender=owner, on=pair.of_queue)
 
@@ -127,6 +131,20 @@ class QueuedPlayer(Player):
             if not pair.do("commit_exits", sender=STRANGER).error:
                 pair.warp(2)
                 pair.settle(self.near_index(), STRANGER)
+
+    def swap(self) -> None:
+        """Somebody brings what he takes, so that all cross inside: to the wei where decimals allow it."""
+        pair, owner = self.pair, self.holder()
+        pair.move(pair.index)
+        fund, shares = pair.twin.snapshot(), pair.twin.token.balance_of(owner) // 3
+        if fund.size == 0 or fund.equity <= 0 or shares == 0:
+            return
+        leaving = abs(lm.portion_down(fund.size, shares, fund.supply))
+        brought = lm.ceil_div(leaving * fund.equity, abs(fund.size) * pair.twin.scale)
+        assets = lm.gross_up(brought, pair.twin.terms.fees.mint)
+        pair.do("request_redeem", shares, owner, owner, False, sender=owner, on=pair.of_queue)
+        pair.do("request_deposit", assets, owner, owner, False, sender=owner, on=pair.of_queue)
+        self.commit()
 
     def cancel(self) -> None:
         """A request that waits, a refund, or one of somebody else's."""
