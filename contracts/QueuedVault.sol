@@ -463,7 +463,7 @@ contract QueuedVault is LeveragedVault, IQueuedVault {
     function _payTips(Flight memory f, Settlement memory t) private {
         if (t.tipShares == 0) return;
         address sender = f.tip > 0 ? _sender : msg.sender;
-        uint256 first = sender == msg.sender ? 0 : t.tipShares * f.tip / t.tips;
+        uint256 first = sender == msg.sender ? 0 : t.tipShares * Math.min(f.tip, t.tips) / t.tips;
         if (first > 0) token.mint(sender, first);
         token.mint(msg.sender, t.tipShares - first);
     }
