@@ -22,11 +22,12 @@ NOT_WORTH_IT = {"TradeTooSmall", "NothingFilled"}
 
 @dataclass(frozen=True)
 class Point:
-    """A price that the keeper sees; `bar` is set where it is that bar's close."""
+    """A price that the keeper sees, and what of a bar it is."""
 
     time: int
     price: int
-    bar: int | None = None
+    is_extreme: bool = False
+    is_close: bool = False
 
 
 @dataclass(frozen=True)
@@ -58,9 +59,10 @@ def points(bars: Bars, target: float, reaction: Reaction) -> Iterator[Point]:
     against, other = (bars.low, bars.high) if target > 0 else (bars.high, bars.low)
     for i, opens_at in enumerate(map(int, bars.time)):
         if reaction == Reaction.EXTREMES:
-            for part, prices in enumerate((bars.open, against, other)):
-                yield Point(opens_at + step * part // 3, to_wad(prices[i]))
-        yield Point(opens_at + step, to_wad(bars.close[i]), i)
+            yield Point(opens_at, to_wad(bars.open[i]))
+            yield Point(opens_at + step // 3, to_wad(against[i]), is_extreme=True)
+            yield Point(opens_at + step * 2 // 3, to_wad(other[i]), is_extreme=True)
+        yield Point(opens_at + step, to_wad(bars.close[i]), is_close=True)
 
 
 def replay(
@@ -82,6 +84,7 @@ def replay(
     venue.fee_rate = to_wad(token.costs.fee)
     venue.depth = int(WAD / Fraction(token.costs.impact)) if token.costs.impact else 0
 
+    unscheduled = replace(token.policy, triggers=token.policy.triggers & ~rules.SCHEDULED)
     paid_at, rates = (funding.time, funding.rate) if funding else (np.empty(0, np.int64), np.empty(0))
     payment = int(np.searchsorted(paid_at, first.time, side="right"))
     exact = Exact({name: [] for name in ("nav", "leverage", "size", "equity", *LINES)}, [], None)
@@ -97,7 +100,8 @@ def replay(
             venue.fund(-owed)
             vault.accrue()
         snapshot = vault.snapshot()
-        action = rules.decide(snapshot, token.policy, point.time, token.is_keeper)
+        policy = unscheduled if point.is_extreme else token.policy
+        action = rules.decide(snapshot, policy, point.time, token.is_keeper)
         if action and action.kind == Kind.CHECK_RUIN:
             return Exact(exact.closes, exact.trades, point.time)
         if action:
@@ -107,7 +111,7 @@ def replay(
             except Revert as refusal:
                 if refusal.name not in NOT_WORTH_IT:
                     raise
-        if point.bar is not None:
+        if point.is_close:
             snapshot = vault.snapshot()
             lines, _ = vault.attribution()
             row = {name: getattr(snapshot, name) for name in ("nav", "leverage", "size", "equity")}

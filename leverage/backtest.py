@@ -70,7 +70,8 @@ class Reaction(StrEnum):
     # The close alone.
     CLOSES = "closes"
     # Open, the extreme against the position, the other extreme, close, one after the other, each of them a
-    # price to trade at: the longer the bar, the worse for those who act at an extreme.
+    # price to trade at: the longer the bar, the worse for those who act at an extreme. A schedule knows no
+    # prices and is kept at opens and closes.
     EXTREMES = "extremes"
 
 
@@ -156,7 +157,7 @@ _Snapshot = namedtuple(
     "_Snapshot", "price venue_price size equity supply leverage target rebalancing paused_until ruined"
 )
 _Costs = namedtuple("_Costs", "fee impact skew")
-_Terms = namedtuple("_Terms", "target policy management_per_day costs capital is_keeper")
+_Terms = namedtuple("_Terms", "target policy policy_at_extremes management_per_day costs capital is_keeper")
 
 # The prices of a bar in the order in which they are seen.
 OPEN, CLOSE = 0, 3
@@ -323,9 +324,11 @@ def _terms(token: Token) -> Any:
     policy = {
         name: value if name in IN_SECONDS else value / WAD for name, value in asdict(token.policy).items()
     }
+    unscheduled = policy | {"triggers": token.policy.triggers & ~rules.SCHEDULED}
     return _Terms(
         target=float(token.target),
         policy=_Policy(**policy),
+        policy_at_extremes=_Policy(**unscheduled),
         management_per_day=token.fees.management_per_day / WAD,
         costs=_Costs(*map(float, astuple(token.costs))),
         capital=float(token.capital),
@@ -353,9 +356,8 @@ def _cost(costs: Any, size_delta: Any, price: Any) -> Any:
 
 
 @inlined
-def _planned(terms: Any, trigger: Any, wanted: Any, price: Any, leverage: Any) -> Any:
+def _planned(terms: Any, policy: Any, trigger: Any, wanted: Any, price: Any, leverage: Any) -> Any:
     """InstantVault's plan: net of its own cost, cut to a chunk; 0 when too small or filled too badly."""
-    policy = terms.policy
     cost, _ = _cost(terms.costs, wanted, price)
     size_delta = rules.chunk(policy, lm.size_net_of_cost(wanted, price, terms.target, cost), price)
     if trigger != Trigger.EMERGENCY and abs(lm.notional(size_delta, price)) < policy.min_notional:
@@ -435,16 +437,18 @@ def _accrue(terms: Any, fund: Any, price: Any, time: Any, owed: Any) -> Any:
 
 
 @inlined
-def _rebalance(terms: Any, fund: Any, trade: Any, price: Any, time: Any) -> Any:
+def _rebalance(terms: Any, policy: Any, fund: Any, trade: Any, price: Any, time: Any) -> Any:
     """Do what the rules say, if they say anything, and write it to `trade`; whether they did."""
-    policy, target, last = terms.policy, terms.target, _last(fund)
+    target, last = terms.target, _last(fund)
     equity = lm.equity(fund.cash, fund.size, price)
     if equity <= 0:
         return False
     leverage = lm.leverage(fund.size, price, equity)
     snapshot: Any = _Snapshot(price, price, fund.size, equity, fund.supply, leverage, target, last, 0, False)
     trigger, wanted = rules._rebalance(snapshot, policy, time, terms.is_keeper, None)
-    size_delta: Any = 0.0 if trigger == Trigger.NONE else _planned(terms, trigger, wanted, price, leverage)
+    size_delta: Any = (
+        0.0 if trigger == Trigger.NONE else _planned(terms, policy, trigger, wanted, price, leverage)
+    )
     if size_delta == 0:
         return False
 
@@ -531,7 +535,8 @@ def _replay(
             if payment > unpaid:
                 rate = np.sum(rates[unpaid:payment])
                 _accrue(terms, fund, price, now, lm.notional(fund.size, price) * rate)
-            if _rebalance(terms, fund, trade, price, now):
+            policy = terms.policy if point == OPEN or point == CLOSE else terms.policy_at_extremes
+            if _rebalance(terms, policy, fund, trade, price, now):
                 trades, traded = _appended(trades, traded, trade), traded + 1
             elif payment == unpaid and lm.equity(fund.cash, fund.size, price) > 0:
                 continue

@@ -123,6 +123,15 @@ def test_run__schedule__is_acted_on_when_it_opens_to_whoever_acts(is_keeper, sec
     assert trade["price"] == pytest.approx(prices[60 + second // 60])
 
 
+def test_run__schedule_within_a_bar__waits_for_its_close():
+    """00:02 lies within the bar of five minutes, before one of its extremes: nobody chooses that to trade at."""
+    bars = bars_of((100, 105, 100, 105), (105, 106, 104, 105), interval=300, start=MIDNIGHT - 300)
+
+    (trade,) = backtest.run(bars, Token(3.0, replace(SCHEDULE, offset=120))).trades
+
+    assert (trade["time"], trade["price"]) == (MIDNIGHT + 300, 105)
+
+
 def test_run__chunks__go_on_after_the_cooldown():
     policy = replace(SCHEDULE, max_notional=200_000 * WAD, cooldown=120)
     bars = closes(100, 110, *[110] * 8, interval=60, start=MIDNIGHT - 120)
