@@ -124,7 +124,7 @@ def test_run__schedule__is_acted_on_when_it_opens_to_whoever_acts(is_keeper, sec
 
 
 def test_run__schedule_within_a_bar__waits_for_its_close():
-    """00:02 lies within the bar of five minutes, before one of its extremes: nobody chooses that to trade at."""
+    """00:02 lies within the bar of five minutes, before one of its extremes, which nobody chooses."""
     bars = bars_of((100, 105, 100, 105), (105, 106, 104, 105), interval=300, start=MIDNIGHT - 300)
 
     (trade,) = backtest.run(bars, Token(3.0, replace(SCHEDULE, offset=120))).trades
