@@ -420,7 +420,7 @@ class QueuedVault(LeveragedVault):
         if t.tip_shares == 0:
             return
         sender = self.sender if f.tip > 0 else caller
-        first = 0 if sender == caller else t.tip_shares * f.tip // t.tips
+        first = 0 if sender == caller else t.tip_shares * min(f.tip, t.tips) // t.tips
         self.token.mint(sender, first)
         self.token.mint(caller, t.tip_shares - first)
 
