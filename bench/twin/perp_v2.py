@@ -15,8 +15,6 @@ from leverage.types import WAD
 TARGETS = (3, -3, 2)
 STEPS = 100
 PRICE_WINDOW = 30  # Seconds after which the venue lets the price move again.
-# What makes a history worth its name.
-MUST = ("deposit", "mint", "redeem", "withdraw", "rebalance", "set_fees", "accrue")
 
 
 class PerpV2Pair(RealPair):
@@ -62,6 +60,8 @@ class PerpV2Pair(RealPair):
 
 
 class PerpV2Player(RealPlayer):
+    must = ("deposit", "mint", "redeem", "withdraw", "rebalance", "set_fees", "accrue")
+
     @property
     def actions(self) -> dict[Action, int]:
         return {

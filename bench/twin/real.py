@@ -2,7 +2,7 @@
 
 import random
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import astuple
 from typing import Any
 
@@ -36,6 +36,7 @@ from leverage.types import DAY, KEEPER_ROLE, WAD, Fees
 MARKET = "ETH"
 STRANGER = actor("stranger")
 USERS = [actor(f"user {i}") for i in range(3)]
+MOST = 5  # Times as long a history may become for the sake of what must happen in it.
 WEALTH = 10**8  # Whole collateral that each user has.
 
 
@@ -167,7 +168,9 @@ class RealPair(Comparison):
 
 
 class RealPlayer(ABC):
-    """Draws what happens next."""
+    """Draws what happens next; `must` is what makes a history worth its name."""
+
+    must: Iterable[str]
 
     def __init__(self, draw: random.Random, pair: Any):
         self.draw, self.pair = draw, pair
@@ -178,11 +181,13 @@ class RealPlayer(ABC):
         """What may happen, and how often."""
 
     def play(self, steps: int) -> None:
-        for _ in range(steps):
+        """So many steps, and more until everything has happened that must; then ruin."""
+        pair = self.pair
+        while pair.steps < steps or (pair.steps < MOST * steps and not pair.has_done(self.must)):
             actions = self.actions
-            self.pair.step(self.draw.choices(list(actions), list(actions.values()))[0])
-        self.pair.step(self.ruin)
-        self.pair.step(self.leave_all)
+            pair.step(self.draw.choices(list(actions), list(actions.values()))[0])
+        pair.step(self.ruin)
+        pair.step(self.leave_all)
 
     @abstractmethod
     def rebalance(self) -> None:

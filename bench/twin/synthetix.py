@@ -19,11 +19,6 @@ from leverage.types import WAD, Stage
 
 TARGETS = (3, -3)
 STEPS = 120
-# What makes a history worth its name: strangers' are orders that others have filled.
-MUST = (
-    "request_deposit", "request_redeem", "deposit", "redeem", "commit", "filled", "strangers", "lapsed",
-    "rebalanced", "set_fees",
-)  # fmt: skip
 
 
 class SynthetixPair(RealPair):
@@ -116,6 +111,11 @@ class SynthetixPair(RealPair):
 
 class SynthetixPlayer(RealPlayer):
     pair: SynthetixPair
+    # Orders that strangers have filled among them, and such as nobody did.
+    must = (
+        "request_deposit", "request_redeem", "deposit", "redeem", "commit", "filled", "strangers", "lapsed",
+        "rebalanced", "set_fees",
+    )  # fmt: skip
 
     @property
     def actions(self):

@@ -51,8 +51,8 @@ class RecordedFills(RecordedVenue):
     free: int | None = None
 
     def record(self, fills: Iterable[Fill] | None, free: int | None = None) -> None:
-        """The fills of the next transaction, in order, and what it could withdraw, if that was too little. One
-        that was refused has left no fills: then what was quoted is what would have been filled."""
+        """The fills of the next transaction, in order, and what it could withdraw, if that was too little.
+        One that was refused has left no fills: then what was quoted is what would have been filled."""
         self.fills = None if fills is None else tuple(fills)
         self.free = free
 

@@ -29,9 +29,9 @@ def assert_same(pair, must):
 
 @pytest.mark.parametrize("target", perp_v2.TARGETS)
 def test_history__on_perp_v2__is_the_same_to_the_wei(perp_rig, target):
-    assert_same(perp_v2.play(perp_rig, target), perp_v2.MUST)
+    assert_same(perp_v2.play(perp_rig, target), perp_v2.PerpV2Player.must)
 
 
 @pytest.mark.parametrize("target", synthetix.TARGETS)
 def test_history__on_synthetix__is_the_same_to_the_wei(synthetix_rig, target):
-    assert_same(synthetix.play(synthetix_rig, target), synthetix.MUST)
+    assert_same(synthetix.play(synthetix_rig, target), synthetix.SynthetixPlayer.must)
