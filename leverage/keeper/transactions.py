@@ -14,13 +14,14 @@ from typing import Any
 
 from eth_utils import keccak, to_checksum_address
 
-from leverage.errors import LeverageError, UnreachableError
+from leverage.errors import LeverageError, RevertError, UnreachableError
 from leverage.keeper.clock import Clock
 from leverage.keeper.events import Confirmed, Listener, Mined, Sent, Trouble, Vanished
 from leverage.rpc import number
 
 GWEI = 10**9
 ETHER = 10**18
+YIELD_SECONDS = 12  # How long somebody else's transaction may stand in front of ours before it is mined.
 MOST_GAS = 2**24  # What a transaction may use at most (EIP-7825).
 # How nodes say that they have a transaction already, that its nonce is used, and that it offers too little.
 KNOWN = re.compile("already (known|imported|exists)|known transaction|alreadyknown", re.I)
@@ -40,7 +41,8 @@ class StuckError(LeverageError):
 
 
 class LookAgainError(LeverageError):
-    """The account's nonce went to an earlier transaction: what was decided is out of date."""
+    """A transaction that is just being mined, the account's own or another's, makes what was decided out of
+    date."""
 
 
 @dataclass(frozen=True)
@@ -151,6 +153,7 @@ class Outbox:
     # What this process has sent, by nonce, until it is final; and what of it is in a block.
     _flights: dict[int, Flight] = field(default_factory=dict)
     _receipts: dict[int, Receipt] = field(default_factory=dict)
+    _yielding: dict[Call, float] = field(default_factory=dict)
 
     def send(self, call: Call, check: Callable[[int], None] = lambda cost: None) -> Receipt:
         """Have a call mined, whether it succeeds there or reverts. One that would revert now is not sent.
@@ -159,6 +162,7 @@ class Outbox:
         """
         nonce = self._nonce()
         estimate = self._estimate(call)
+        self._yield(call, nonce)
         base, fees = self._fees()
         check(estimate * (base + fees.tip))
         # The block that mines it has another time than the estimate: fees accrue, the venue settles funding.
@@ -223,9 +227,32 @@ class Outbox:
         return number(self.rpc("eth_getTransactionCount", self.account, block), "a nonce")
 
     def _estimate(self, call: Call) -> int:
+        return number(self.rpc("eth_estimateGas", self._request(call), self.block), "gas")
+
+    def _request(self, call: Call) -> dict[str, str]:
         request = {"from": self.account, "data": "0x" + call.data.hex(), "value": hex(call.value)}
-        request |= {"to": call.to} if call.to else {}
-        return number(self.rpc("eth_estimateGas", request, self.block), "gas")
+        return request | ({"to": call.to} if call.to else {})
+
+    def _yield(self, call: Call, nonce: int) -> None:
+        """Let somebody's transaction go first that waits to do the same: ours would only pay for its revert.
+
+        Not for long, since nobody knows whether it will ever be mined.
+        """
+        if not self.is_alone or self.block == "pending" or self._count("pending") > nonce:
+            return
+        try:
+            self.rpc("eth_call", self._request(call), "pending")
+        except UnreachableError:
+            raise
+        except RevertError:
+            now = self.clock.now()
+            if now - self._yielding.setdefault(call, now) < YIELD_SECONDS:
+                raise LookAgainError(
+                    "somebody's transaction does it already, and waits to be mined"
+                ) from None
+        except LeverageError:
+            pass  # A node that does not tell what waits.
+        self._yielding.pop(call, None)
 
     def _fees(self) -> tuple[int, Fees]:
         """The base fee, and what to offer: room for it to double, as far as the cap goes."""

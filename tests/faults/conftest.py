@@ -1,7 +1,7 @@
 """The keeper on a deployed venue, with a faulty RPC between it and its node."""
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -54,20 +54,20 @@ class Bench:
         """The long is due for an emergency."""
         self.site.move("ETH", -12)
 
+    def logs(self, symbol: str = "ETH3L") -> list[dict[str, Any]]:
+        """Of its rebalances since the test began."""
+        vault, rpc = self.link.vault(symbol), self.site.perp.rpc
+        wanted = {
+            "address": vault.address,
+            "fromBlock": hex(self.first),
+            "toBlock": rpc("eth_blockNumber"),
+            "topics": [list(chain.abi.topics(vault.entries, ["Rebalanced"]))],
+        }
+        return list(rpc("eth_getLogs", wanted))
+
     def triggers(self, symbol: str = "ETH3L") -> list[Trigger]:
         """Why it was rebalanced since the test began, time after time."""
-        vault = self.link.vault(symbol)
-        head = int(self.site.perp.rpc("eth_blockNumber"), 16)
-        logs = self.site.perp.rpc(
-            "eth_getLogs",
-            {
-                "address": vault.address,
-                "fromBlock": hex(self.first),
-                "toBlock": hex(head),
-                "topics": [list(chain.abi.topics(vault.entries, ["Rebalanced"]))],
-            },
-        )
-        return [Trigger(int(log["topics"][1], 16)) for log in logs]
+        return [Trigger(int(log["topics"][1], 16)) for log in self.logs(symbol)]
 
     def sent_by(self, index: int = 1) -> int:
         """Transactions of an account, mined or not."""
@@ -103,9 +103,3 @@ def bench(
         monkeypatch.setattr(chain, "_node", lambda provider: made.node)
         yield made
         proxy.fault = None
-
-
-@pytest.fixture
-def events() -> Callable[[list[Any]], list[str]]:
-    """Names of log lines."""
-    return lambda lines: [line["event"] for line in lines]

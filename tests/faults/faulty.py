@@ -163,15 +163,16 @@ def deaf_after(method: str, is_done: bool = True) -> Fault:
 
 
 class Gate:
-    """Holds the first request of a method, before or after it is carried out, until it is let go."""
+    """Holds the n-th request of a method, before or after it is carried out, until it is let go."""
 
-    def __init__(self, method: str, is_done: bool = False):
+    def __init__(self, method: str, nth: int = 1, is_done: bool = False):
         self.reached = threading.Event()
         self._open = threading.Event()
-        self._method, self._is_done = method, is_done
+        self._method, self._is_done, self._left = method, is_done, nth
 
     def __call__(self, request: Request, forward: Forward) -> Any:
-        if request["method"] != self._method or self.reached.is_set():
+        self._left -= request["method"] == self._method
+        if request["method"] != self._method or self._left > 0 or self.reached.is_set():
             return forward(request)
         answer = forward(request) if self._is_done else None
         self.reached.set()

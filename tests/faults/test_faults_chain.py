@@ -225,6 +225,20 @@ def test_inherited__never_mined__is_replaced_and_done_once(bench, rpc):
     assert bench.triggers() == EMERGENCY and bench.sent_by() == 1
 
 
+def test_mempool__somebody_has_sent_it__nothing_is_sent_and_the_pass_ends_well(bench, rpc):
+    bench.crash()
+    rpc("evm_setAutomine", False)
+    bench.once(6, limits=HASTY)
+    worker = bench.keeper()
+    worker.clock = Clock(worker.clock.now, lambda seconds: rpc("evm_mine"))
+
+    with capture_logs() as lines:
+        assert worker.once() == DONE
+
+    assert "somebody's transaction does it already" in said(lines, "nothing_to_do")[0]["reason"]
+    assert bench.triggers() == EMERGENCY and bench.sent_by() == 0
+
+
 # Behind the chain
 
 

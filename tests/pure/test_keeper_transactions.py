@@ -13,6 +13,7 @@ from leverage.keeper.transactions import (
     ETHER,
     GWEI,
     MOST_GAS,
+    YIELD_SECONDS,
     Call,
     Limits,
     LookAgainError,
@@ -95,6 +96,9 @@ class Node:
 
     def eth_estimateGas(self, request, block):  # noqa: N802
         return hex(self.gas)
+
+    def eth_call(self, request, block):  # noqa: N802
+        return "0x"
 
     def eth_getBlockByNumber(self, which, full):  # noqa: N802
         number = len(self.blocks) - 1 if which == "latest" else int(which, 16)
@@ -451,6 +455,39 @@ def test_nonce_taken__by_a_keeper_elsewhere__looks_again_instead_of_sending_anew
     with pytest.raises(LookAgainError, match="nonce 0 .* went to another transaction"):
         box.send(VAULT)
     assert [tx["to"] for tx in node.chain] == [OTHER.to]
+
+
+def test_mempool__somebody_does_it_already__is_not_sent_until_that_has_had_its_time(node, outbox):
+    box = outbox()
+    seen = []
+
+    def overtaken(request, block):
+        seen.append(block)
+        raise RevertError("NothingDue", "NothingDue")
+
+    node.eth_call = overtaken
+    for _ in range(YIELD_SECONDS // 2):
+        with pytest.raises(LookAgainError, match="somebody's transaction does it already"):
+            box.send(VAULT)
+        assert "eth_sendRawTransaction" not in node.asked
+        node.now += 2
+
+    box.send(VAULT)
+
+    assert set(seen) == {"pending"} and node.mined == 1
+    with pytest.raises(LookAgainError):
+        box.send(VAULT)
+
+
+def test_mempool__node_that_does_not_tell__is_no_hindrance(node, outbox):
+    def unknown(request, block):
+        raise LeverageError("the node refused eth_call: pending block is not available")
+
+    node.eth_call = unknown
+
+    outbox().send(VAULT)
+
+    assert node.mined == 1
 
 
 def flight(call, most=21 * GWEI, tip=GWEI):

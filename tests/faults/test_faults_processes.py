@@ -1,0 +1,157 @@
+"""Keepers as processes: killed at every step, several at once, with a wrong clock, with a full disk."""
+
+import os
+import signal
+import sys
+import traceback
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from conftest import LIMITS, outbox_of
+from faulty import Gate
+
+from leverage.keeper import DONE, Clock
+from leverage.rpc import Rpc
+from leverage.types import Trigger
+
+pytestmark = [pytest.mark.e2e, pytest.mark.venue]
+
+EMERGENCY = [Trigger.EMERGENCY]
+BROKEN = 99
+APE = str(Path(sys.executable).parent / "ape")
+
+
+class Process:
+    """A pass of a keeper in a process of its own, which shares nothing with this one but the chain."""
+
+    def __init__(self, bench, index=1, url=None, limits=LIMITS, clock=None):
+        self.pid = os.fork()
+        if self.pid:
+            return
+        code = BROKEN
+        try:
+            bench.node = Rpc(url or bench.proxy.url)
+            worker = bench.keeper(index, limits=limits)
+            outbox_of(worker).clock = clock or Clock()
+            code = worker.once()
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+
+    def end(self) -> int:
+        """Its exit code."""
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+        assert self.end() == -signal.SIGKILL
+
+
+@pytest.fixture
+def rpc(bench):
+    """The node itself, which mines at once again when the test is over."""
+    rpc = bench.site.perp.rpc
+    yield rpc
+    rpc("evm_setIntervalMining", 0)
+    rpc("evm_setAutomine", True)
+
+
+def spent(rpc, bench, index):
+    """Gas of an account's transactions that reverted, and the number of all."""
+    me = bench.site.account(index).address.lower()
+    head, gas, sent = int(rpc("eth_blockNumber"), 16), [], 0
+    for number in range(bench.first, head + 1):
+        for tx in rpc("eth_getBlockByNumber", hex(number), True)["transactions"]:
+            if tx["from"] == me:
+                sent += 1
+                receipt = rpc("eth_getTransactionReceipt", tx["hash"])
+                gas += [int(receipt["gasUsed"], 16)] if receipt["status"] == "0x0" else []
+    return gas, sent
+
+
+# Killed
+
+STEPS = {
+    "before it has read": Gate("eth_call"),
+    "when it has decided": Gate("eth_call", nth=3),
+    "when it has simulated": Gate("eth_estimateGas", is_done=True),
+    "before it sends": Gate("eth_sendRawTransaction"),
+    "when it has sent": Gate("eth_sendRawTransaction", is_done=True),
+    "before it confirms": Gate("eth_getTransactionReceipt"),
+    "while it confirms": Gate("eth_blockNumber"),
+}
+
+
+@pytest.mark.parametrize("step", STEPS)
+def test_killed__at_any_step__the_next_does_what_is_left_and_only_once(bench, step):
+    bench.crash()
+    gate = STEPS[step]
+    bench.fault(gate)
+    first = Process(bench, limits=replace(LIMITS, confirmations=2))
+    assert gate.reached.wait(30)
+    first.kill()
+    gate.open()
+    bench.fault(None)
+    was_sent = bench.sent_by()
+
+    assert Process(bench).end() == DONE
+
+    assert bench.triggers() == EMERGENCY and bench.sent_by() == 1
+    assert was_sent == (step in list(STEPS)[4:])
+
+
+def test_killed__with_its_transaction_in_the_mempool__the_next_waits_for_that(bench, rpc):
+    bench.crash()
+    rpc("evm_setAutomine", False)
+    gate = Gate("eth_sendRawTransaction", is_done=True)
+    bench.fault(gate)
+    first = Process(bench)
+    assert gate.reached.wait(30)
+    first.kill()
+    gate.open()
+    bench.fault(None)
+    assert bench.sent_by() == 1 and bench.triggers() == []
+    rpc("evm_setIntervalMining", 1)
+
+    assert Process(bench).end() == DONE
+
+    assert bench.triggers() == EMERGENCY and bench.sent_by() == 1
+    assert bench.proxy.count("eth_sendRawTransaction") == 1
+
+
+# Several at once
+
+
+@pytest.mark.parametrize("accounts", [(1, 6), (1, 6, 7, 8, 9)], ids=["two", "five"])
+def test_at_once__accounts_of_their_own__one_rebalances_and_the_others_lose_next_to_nothing(
+    bench, rpc, accounts
+):
+    bench.crash()
+    rpc("evm_setAutomine", False)
+    rpc("evm_setIntervalMining", 1)
+
+    ends = [process.end() for process in [Process(bench, index, bench.site.url) for index in accounts]]
+
+    assert ends == [DONE] * len(accounts)
+    assert bench.triggers() == EMERGENCY
+    (log,) = bench.logs()
+    winner = int(rpc("eth_getTransactionReceipt", log["transactionHash"])["gasUsed"], 16)
+    for index in accounts:
+        reverted, sent = spent(rpc, bench, index)
+        assert sent <= 1
+        assert all(gas < winner * 4 // 10 for gas in reverted)
+
+
+def test_at_once__one_account_on_several_machines__one_rebalances(bench, rpc):
+    """Where no lock can keep them apart, the account's nonce does."""
+    bench.crash()
+    rpc("evm_setAutomine", False)
+    rpc("evm_setIntervalMining", 1)
+
+    ends = [process.end() for process in [Process(bench, 1, bench.site.url) for _ in range(5)]]
+
+    assert ends == [DONE] * 5
+    assert bench.triggers() == EMERGENCY
+    assert bench.sent_by() <= 2
