@@ -30,6 +30,13 @@ class Shard:
             raise LeverageError(f"{VARIABLE} = {text!r}: write which part of how many, such as 2/5")
         return cls(index, count)
 
+    @classmethod
+    def all(cls, count: str) -> list["Shard"]:
+        """All of so many parts."""
+        if not re.fullmatch(r"[1-9][0-9]{0,3}", count.strip()):
+            raise LeverageError(f"KEEPER_SHARDS = {count!r}: write into how many parts, such as 5")
+        return [cls(index, int(count)) for index in range(1, int(count) + 1)]
+
     def has(self, vault: str) -> bool:
         """Whether the vault at this address is in this part."""
         return self.index == max(range(1, self.count + 1), key=lambda index: _weight(index, vault))

@@ -13,13 +13,11 @@ from leverage import chain, keeper
 from leverage.config import to_wad
 from leverage.console import console, fail, leave, say
 from leverage.errors import LeverageError, UnreachableError, unexpected
-from leverage.keeper.transactions import GWEI, Limits
-from leverage.rpc import Rpc
 from leverage.service import alerts, start
 from leverage.service.status import status as table
 from leverage.shard import VARIABLE, Shard
 
-EVERY = 300  # Seconds between two passes, for cron.
+MEANS = ("tokens", "send_rpc", "max_fee", "max_loss", "confirmations", "is_dry")
 SECONDS = 2  # Between two looks of `status --watch`.
 
 
@@ -54,11 +52,17 @@ ACTING = [
     click.option(
         "--shard", envvar=VARIABLE, metavar="I/N", help="Only this part of the tokens, such as 2/5."
     ),
-    click.option("--send-rpc", metavar="URL", help="Send through this node; $NAMES are of the environment."),
+    click.option(
+        "--send-rpc",
+        envvar="KEEPER_SEND_RPC",
+        metavar="URL",
+        help="Send through this node; $NAMES are of the environment.",
+    ),
     click.option(
         "--max-fee",
+        envvar="KEEPER_MAX_FEE",
         type=click.FloatRange(0, min_open=True),
-        default=100,
+        default=start.Means.max_fee,
         show_default=True,
         help="Gwei that a unit of gas may cost.",
     ),
@@ -68,11 +72,11 @@ ACTING = [
     click.option(
         "--confirmations",
         type=click.IntRange(0),
-        default=2,
+        default=start.Means.confirmations,
         show_default=True,
         help="Blocks upon a transaction's until it is final.",
     ),
-    click.option("--dry-run", is_flag=True, help="Decide and say so; send nothing."),
+    click.option("--dry-run", "is_dry", is_flag=True, help="Decide and say so; send nothing."),
 ]
 SERVING = [
     click.option("--metrics-host", default="127.0.0.1", show_default=True, help="Of /metrics and /health."),
@@ -107,33 +111,17 @@ def acting(*options):
     """
 
     def decorate(prepare):
-        def run(
-            account,
-            passphrase_file,
-            tokens,
-            deployments,
-            shard,
-            send_rpc,
-            max_fee,
-            max_loss,
-            confirmations,
-            dry_run,
-            **own,
-        ):
+        def run(account, passphrase_file, deployments, shard, **own):
+            means = {name: own.pop(name) for name in MEANS}
             keeper.log_to(sys.stdout)
             with ExitStack() as held:
                 try:
-                    limits = Limits(
-                        round(max_fee * GWEI), confirmations=0 if chain.is_local() else confirmations
-                    )
-                    relay = Rpc.named_by(send_rpc, "--send-rpc") if send_rpc else None
-                    part = Shard.parse(shard) if shard else Shard()
-                    if not dry_run:
+                    means = start.Means(shard=Shard.parse(shard) if shard else Shard(), **means)
+                    if not means.is_dry:
                         account = chain.unlocked(account, passphrase_file)
                         held.enter_context(keeper.lock(chain.lock_path(account)))
                     link = chain.Chain.attach(deployments)
-                    worker = link.keeper(account, tokens, EVERY, dry_run, limits, relay, max_loss)
-                    worker.tokens = part.of(worker.tokens)
+                    worker = means.keeper(link, account)
                     job = prepare(held, link, worker, account, **own)
                 except keeper.LockHeldError as error:
                     fail(error, keeper.LOCKED)
@@ -161,7 +149,7 @@ def acting(*options):
     click.option(
         "--every",
         type=click.IntRange(1),
-        default=EVERY,
+        default=start.EVERY,
         show_default=True,
         help="Seconds until cron runs it again.",
     )

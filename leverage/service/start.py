@@ -1,6 +1,7 @@
 """From options to a running service: its pages, its alarms, and what it looks at beside the tokens."""
 
-from collections.abc import Callable, Collection, Iterator, Mapping
+import os
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
@@ -8,18 +9,57 @@ from typing import Any
 import structlog
 from eth_utils import is_address, keccak
 
-from leverage.chain import Chain, rpc
+from leverage.chain import Chain, is_local, rpc
 from leverage.errors import LeverageError, UnreachableError
 from leverage.keeper import Keeper
 from leverage.keeper.events import Looked
-from leverage.rpc import number
+from leverage.keeper.transactions import GWEI
+from leverage.keeper.transactions import Limits as Caps
+from leverage.rpc import Rpc, number
 from leverage.service.alerts import Alarms, Limits, Message, Webhook
 from leverage.service.health import Pages
 from leverage.service.loop import Service
 from leverage.service.measures import Feed, Sight, Surroundings
+from leverage.shard import Shard
 
 LATEST_ROUND = keccak(text="latestRoundData()")[:4]
+EVERY = 300  # Seconds between two passes, for cron.
 UPDATED_AT = slice(96, 128)  # Where it is in what a feed answers.
+
+
+@dataclass(frozen=True)
+class Means:
+    """What a keeper acts with: for which tokens, through which node, and what it may pay.
+
+    `max_fee` is in gwei for a unit of gas, `max_loss` collateral in WAD.
+    """
+
+    tokens: Sequence[str] = ()
+    shard: Shard = Shard()
+    send_rpc: str | None = None
+    max_fee: float = 100
+    max_loss: int | None = None
+    confirmations: int = 2
+    is_dry: bool = False
+
+    @classmethod
+    def of_environment(cls, shard: Shard, is_dry: bool) -> "Means":
+        """From KEEPER_SEND_RPC and KEEPER_MAX_FEE."""
+        fee = os.environ.get("KEEPER_MAX_FEE", "100")
+        try:
+            max_fee = float(fee)
+        except ValueError:
+            raise LeverageError(f"KEEPER_MAX_FEE = {fee!r}: not a number of gwei") from None
+        return cls((), shard, os.environ.get("KEEPER_SEND_RPC"), max_fee, is_dry=is_dry)
+
+    def keeper(self, link: Chain, account: Any, every: int = EVERY) -> Keeper:
+        """A keeper that signs with `account`."""
+        confirmations = 0 if is_local() else self.confirmations
+        limits = Caps(round(self.max_fee * GWEI), confirmations=confirmations)
+        relay = Rpc.named_by(self.send_rpc, "--send-rpc") if self.send_rpc else None
+        keeper = link.keeper(account, self.tokens, every, self.is_dry, limits, relay, self.max_loss)
+        keeper.tokens = self.shard.of(keeper.tokens)
+        return keeper
 
 
 @dataclass(frozen=True)

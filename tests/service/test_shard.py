@@ -55,3 +55,13 @@ def test_parse__part_of_some__is_read(text):
 def test_parse__nonsense__says_what_to_write(text):
     with pytest.raises(LeverageError, match="KEEPER_SHARD = .*: write which part of how many, such as 2/5"):
         Shard.parse(text)
+
+
+def test_all__count__is_every_part():
+    assert Shard.all("3") == [Shard(1, 3), Shard(2, 3), Shard(3, 3)]
+
+
+@pytest.mark.parametrize("text", ["", "0", "-1", "a", "1.5", "99999"])
+def test_all__nonsense__says_what_to_write(text):
+    with pytest.raises(LeverageError, match="KEEPER_SHARDS = .*: write into how many parts, such as 5"):
+        Shard.all(text)
