@@ -171,15 +171,16 @@ class Chain:
                 step = max(1, min(step, upto - first + 1) // 4)
                 continue
             for log in logs:
-                entry = known[log["address"].lower()].get(log["topics"][0])
-                if entry is None:
-                    continue
-                block = int(log["blockNumber"], 16)
+                try:
+                    entry = known[log["address"].lower()][log["topics"][0]]
+                    block, hash_ = number_of(log["blockNumber"], "a block"), str(log["transactionHash"])
+                    fields = abi.event_fields(entry, log)
+                except (KeyError, TypeError, IndexError, ValueError, DecodingError):
+                    raise UnreachableError("the node sent logs that nobody asked for") from None
                 if block not in times:
                     stamp = log.get("blockTimestamp")  # Not every node tells.
-                    times[block] = int(stamp, 16) if stamp else self.block(block)[1]
-                fields = abi.event_fields(entry, log)
-                yield Event(entry["name"], block, times[block], log["transactionHash"], fields)
+                    times[block] = number_of(stamp, "a time") if stamp else self.block(block)[1]
+                yield Event(entry["name"], block, times[block], hash_, fields)
             tell(upto)
             first = upto + 1
 

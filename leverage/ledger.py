@@ -70,8 +70,8 @@ class Reader:
         found = lives(self._with_endings(entries), leverage, self._target)
         rates, notes = self._rates(start, events)
         if then.block != start:
-            before = f"this begins with the booking before, {clock(then.time)}"
-            notes.append(f"the node does not tell how things stood then: {before}")
+            why = "there was no price then, or the node has forgotten it"
+            notes.append(f"{why}: this begins with the booking before, {clock(then.time)}")
         if end is None:
             notes.append(f"there is no price now: this goes to the last booking, {clock(entries[-1].time)}")
         return Story(

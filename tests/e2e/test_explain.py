@@ -307,6 +307,20 @@ def test_explain__node_that_leaves_logs_out__is_one_line(deployed, days, node):
         ledger.read(deployed, "ETH3L", str(start))
 
 
+@AT_PERP_V2
+@pytest.mark.parametrize("fault", [{"topics": []}, {"address": "0x" + "00" * 20}, {"data": "0x00"}])
+def test_explain__node_that_sends_nonsense__is_one_line(deployed, days, node, fault):
+    start, real = days(), chain.rpc
+
+    def answers(method, params):
+        return [{**log, **fault} for log in real(method, *params)] if method == "eth_getLogs" else None
+
+    node(answers=answers)
+
+    with pytest.raises(LeverageError, match="the node sent logs that nobody asked for"):
+        ledger.read(deployed, "ETH3L", str(start))
+
+
 def test_explain__node_without_old_state__begins_with_the_booking_before(deployed, days, node):
     """It knows the logs alone: the sum stays exact, and the model knows leverage from the last rebalance."""
     start = days()
