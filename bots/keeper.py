@@ -1,6 +1,6 @@
 """The keeper as a Silverback bot: at every block a task for each part of the tokens, for workers anywhere.
 
-    silverback worker keeper --network ... --account keeper-1      # on each machine, with its own account
+    silverback worker keeper --network ... --account keeper1       # on each machine, with its own account
     silverback run keeper --network ... --runner bots.heads:Heads  # once
 
 KEEPER_SHARDS is in how many parts the tokens are shared. docs/operations.md has the rest of the environment.
