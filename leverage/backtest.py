@@ -445,7 +445,7 @@ def _rebalance(terms: Any, policy: Any, fund: Any, trade: Any, price: Any, time:
         return False
     leverage = lm.leverage(fund.size, price, equity)
     snapshot: Any = _Snapshot(price, price, fund.size, equity, fund.supply, leverage, target, last, 0, False)
-    trigger, wanted = rules._rebalance(snapshot, policy, time, terms.is_keeper, None)
+    trigger, wanted = rules.rebalance(snapshot, policy, time, terms.is_keeper, None)
     size_delta: Any = (
         0.0 if trigger == Trigger.NONE else _planned(terms, policy, trigger, wanted, price, leverage)
     )

@@ -125,7 +125,7 @@ def decide(
     if snapshot.supply > 0 and not snapshot.ruined and (snapshot.equity <= 0 or is_gone):
         return Action(Kind.CHECK_RUIN)
 
-    trigger, wanted = _rebalance(snapshot, policy, now, is_keeper, waiting)
+    trigger, wanted = rebalance(snapshot, policy, now, is_keeper, waiting)
     if waiting is None:
         return Action(Kind.REBALANCE, trigger, wanted) if trigger else None
     assets, shares = going(snapshot, policy, now, waiting)
@@ -220,7 +220,7 @@ def _without_price(waiting: Waiting | None) -> Action | None:
     return Action(Kind.COMMIT) if waiting.shares else None
 
 
-def _rebalance(
+def rebalance(
     snapshot: Snapshot, policy: Policy, now: int, is_keeper: bool, waiting: Waiting | None
 ) -> tuple[Trigger, int]:
     """The fund's own trade and why; none where it may not be made or is not worth making."""

@@ -67,7 +67,7 @@ def vault(
         (-3, 0.0999, Trigger.NONE),
         (-3, 0.10, Trigger.EMERGENCY),
         (3, 0.34, Trigger.BAND),
-        (-3, -0.34, Trigger.BAND),
+        (-3, -0.51, Trigger.BAND),
         (3, 0.10, Trigger.NONE),
         (-3, -0.10, Trigger.NONE),
     ],
