@@ -453,8 +453,8 @@ class Command(ConnectedProviderCommand):  # type: ignore[misc]
         """Connect, and run. A node's URL is never shown: it may carry a key."""
         quiet()
         try:
-            with time_limit(CONNECT_SECONDS) as self._connecting:
-                return super().invoke(ctx)
+            with time_limit(CONNECT_SECONDS) as self._lift:
+                return self._connected(ctx)
         except LeverageError as error:
             fail(error)
         except ConfigError as error:
@@ -469,9 +469,20 @@ class Command(ConnectedProviderCommand):  # type: ignore[misc]
         except KeyboardInterrupt:
             sys.exit(130)
 
+    def _connected(self, ctx: click.Context) -> Any:
+        self._has_begun = False
+        try:
+            return super().invoke(ctx)
+        except OSError:
+            if self._has_begun:
+                raise
+        # Whenever Ape has connected it writes a file, which nobody here needs and a full disk forbids.
+        return super().invoke(ctx)
+
     def _invoke(self, ctx: click.Context, *args: Any, **kwargs: Any) -> Any:
         """Connected: what follows has time limits of its own."""
-        self._connecting()
+        self._has_begun = True
+        self._lift()
         return super()._invoke(ctx, *args, **kwargs)
 
 

@@ -176,7 +176,7 @@ class Gate:
             return forward(request)
         answer = forward(request) if self._is_done else None
         self.reached.set()
-        self._open.wait(60)
+        self._open.wait(300)
         return answer
 
     def open(self) -> None:

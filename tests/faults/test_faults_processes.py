@@ -1,7 +1,10 @@
 """Keepers as processes: killed at every step, several at once, with a wrong clock, with a full disk."""
 
+import json
 import os
+import resource
 import signal
+import subprocess
 import sys
 import traceback
 from dataclasses import replace
@@ -11,7 +14,8 @@ import pytest
 from conftest import LIMITS, outbox_of
 from faulty import Gate
 
-from leverage.keeper import DONE, Clock
+from leverage import chain
+from leverage.keeper import DONE, MISCONFIGURED, Clock, LockHeldError, lock
 from leverage.rpc import Rpc
 from leverage.types import Trigger
 
@@ -155,3 +159,90 @@ def test_at_once__one_account_on_several_machines__one_rebalances(bench, rpc):
     assert ends == [DONE] * 5
     assert bench.triggers() == EMERGENCY
     assert bench.sent_by() <= 2
+
+
+# The command
+
+
+@pytest.fixture
+def command(bench, tmp_path):
+    """`ape run keeper once` as cron has it: its exit code, and what it wrote."""
+
+    def run(*args, stdout=None, date=0, files=None):
+        shift = tmp_path / f"date{date}"
+        shift.mkdir(exist_ok=True)
+        (shift / "sitecustomize.py").write_text(
+            f"import time\nreal = time.time\ntime.time = lambda: real() + {date}\n"
+        )
+        line = [APE, "run", "keeper", "once", "--network", bench.proxy.url, "--token", "ETH3L"]
+        line += ["--account", "TEST::1", "--deployments", str(bench.site.folder), *args]
+        limit = None if files is None else lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (files, files))
+        return subprocess.run(
+            line,
+            stdout=stdout or subprocess.PIPE,
+            stderr=stdout or subprocess.PIPE,
+            text=True,
+            timeout=300,
+            preexec_fn=limit,
+            env={**os.environ, "PYTHONPATH": str(shift)},
+        )
+
+    return run
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("date", "second", "done"),
+    [(600, 119, []), (-600, 120 + 1_800, [Trigger.SCHEDULED])],
+    ids=["ten minutes fast", "ten minutes slow"],
+)
+def test_clock__wrong__the_chains_time_decides(bench, command, date, second, done):
+    """The schedule opens at 00:02, and it is everybody's half an hour later: by the chain."""
+    bench.site.move("ETH", 4)
+    bench.site.until(second)
+
+    result = command("--account", "TEST::6", date=date)
+
+    assert (result.returncode, bench.triggers()) == (DONE, done), result.stderr
+
+
+@pytest.mark.slow
+def test_disk__full__is_rebalanced_and_exits_with_done(bench, command):
+    """No file can grow by a byte: neither the log nor the lock nor what Ape keeps."""
+    bench.crash()
+    with open("/dev/full", "w") as full:
+        result = command(stdout=full, files=0)
+
+    assert result.returncode == DONE
+    assert bench.triggers() == EMERGENCY
+
+
+@pytest.mark.slow
+def test_disk__full_and_something_is_wrong__still_exits_with_its_code(bench, command):
+    with open("/dev/full", "w") as full:
+        misconfigured = command("--token", "DOGE3L", stdout=full)
+
+    assert misconfigured.returncode == MISCONFIGURED
+
+
+@pytest.mark.slow
+def test_killed__command_that_holds_the_lock__leaves_no_lock(bench, command):
+    bench.crash()
+    gate = Gate("eth_sendRawTransaction")
+    bench.fault(gate)
+    line = [APE, "run", "keeper", "once", "--network", bench.proxy.url, "--account", "TEST::1"]
+    first = subprocess.Popen([*line, "--deployments", str(bench.site.folder)], stdout=subprocess.PIPE)
+    assert gate.reached.wait(120)
+    path = chain.lock_path(bench.site.account(1))
+    with pytest.raises(LockHeldError, match=f"process {first.pid}"), lock(path):
+        pytest.fail("two keepers")
+    first.kill()
+    assert first.wait() == -signal.SIGKILL
+    gate.open()
+    bench.fault(None)
+
+    free = command()
+
+    assert free.returncode == DONE and free.stderr == ""
+    assert bench.triggers() == EMERGENCY
+    assert all(json.loads(text)["event"] for text in free.stdout.splitlines())
