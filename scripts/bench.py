@@ -1,4 +1,4 @@
-"""Measure gas, neutrality, the search around a lagging oracle and the lens on the real venues, and the model."""
+"""Measure gas, neutrality, the search around a lagging oracle, the lens and the model."""
 
 import time
 from collections.abc import Mapping
