@@ -581,7 +581,7 @@ def quiet() -> None:
 
 def lock_path(account: Any) -> Path:
     """The file that keeps two keepers from using one account on one chain at once, from any folder."""
-    return LOCKS / f"keeper-{connected_id()}-{account.address}.lock"
+    return LOCKS / f"keeper-{connected_id()}-{genesis()[2:10]}-{account.address}.lock"
 
 
 def connected_id() -> int:
