@@ -51,7 +51,7 @@ class InstantPlayer(Player):
     def actions(self) -> dict[Action, int]:
         return {
             self.enter: 20, self.leave: 14, self.move: 14, self.cross: 16, self.rebalance: 6, self.wait: 8,
-            self.fund: 6, self.turn_knobs: 4, self.donate: 2, self.housekeep: 6, self.govern: 4,
+            self.fund: 6, self.turn_knobs: 4, self.donate: 2, self.housekeep: 6, self.govern: 6,
         }  # fmt: skip
 
     def enter(self) -> None:

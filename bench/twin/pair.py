@@ -6,7 +6,7 @@ Prices and rates WAD, `assets` in the collateral's own decimals, seconds.
 import random
 from abc import abstractmethod
 from collections.abc import Iterable, Iterator
-from dataclasses import astuple, dataclass
+from dataclasses import astuple, dataclass, is_dataclass
 from typing import Any
 
 from bench.twin.comparison import Comparison, Outcome, Side, View, address, camel, outcome, takes_sender
@@ -207,12 +207,14 @@ class Pair(Comparison):
     def with_terms(self, name: str, *arguments: Any) -> Outcome:
         return self.do(name, *arguments, on=(self.terms, self.twin.terms))
 
-    def set_terms(self, name: str, new: Fees | Caps | Policy) -> None:
-        """Through the timelock: scheduled, waited for, executed. What it refuses changes nothing."""
-        data = self.terms.data(camel(name), astuple(new))
+    def by_timelock(self, name: str, *arguments: Any) -> Outcome:
+        """Change the terms: scheduled, waited for, executed. What they refuse changes nothing."""
+        fields = (astuple(a) if is_dataclass(a) else a for a in arguments)
+        data = self.terms.data(camel(name), *fields)
         self.send(self.authority, "schedule", self.terms, data, 0)
         self.warp(DELAY)
         on_chain = outcome(lambda: self.send(self.authority, "execute", self.terms, data)[:0])
-        done = self.agree(name, on_chain, outcome(lambda: getattr(self.twin.terms, name)(new)))
+        done = self.agree(name, on_chain, outcome(lambda: getattr(self.twin.terms, name)(*arguments)))
         if done.error:
             self.send(self.authority, "cancel", OWNER, self.terms, data)
+        return done

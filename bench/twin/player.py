@@ -5,7 +5,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 
-from bench.twin.pair import KEEPER, STRANGER, USERS, Pair, drawn_caps, drawn_fees, drawn_policy
+from bench.twin.pair import KEEPER, STRANGER, TREASURY, USERS, Pair, drawn_caps, drawn_fees, drawn_policy
 from leverage import leverage_math as lm
 from leverage.types import DAY, WAD
 
@@ -92,7 +92,9 @@ class Player(ABC):
         draw, pair = self.draw, self.pair
         pair.turn("fee_rate", draw.choice([0, draw.randint(0, WAD // 500)]))
         pair.turn("slippage", draw.choice([0, draw.randint(0, WAD // 300), -draw.randint(0, WAD // 1_000)]))
-        pair.turn("fill_ratio", WAD if draw.random() < 0.9 else draw.randint(0, WAD))
+        # Mostly all of an order, else a part of it, little, or nothing.
+        part = draw.choice([draw.randint(0, WAD), draw.randint(0, WAD // 30), 0])
+        pair.turn("fill_ratio", WAD if draw.random() < 0.85 else part)
 
     def lose(self) -> None:
         """The venue or the market takes the position away."""
@@ -138,17 +140,22 @@ class Player(ABC):
         """Now and then beyond what bytecode allows."""
         draw, pair = self.draw, self.pair
         is_allowed = draw.random() < 0.8
-        kind = draw.choice(["fees", "fees", "caps", "policy", "pause"])
-        if kind == "fees":
-            fees = drawn_fees(draw)
-            pair.set_terms("set_fees", fees if is_allowed else replace(fees, burn=WAD // 99))
-        elif kind == "caps":
-            pair.set_terms("set_caps", drawn_caps(draw, pair.unit))
-        elif kind == "policy":
-            policy = drawn_policy(draw, abs(pair.setting.target))
-            pair.set_terms("set_policy", policy if is_allowed else replace(policy, drift=0))
-        elif draw.random() < 0.5:
-            pair.with_terms("pause", draw.choice([60, DAY, 8 * DAY]))
-        else:
-            pair.with_terms("resume")
+        kinds = {"fees": 6, "caps": 2, "policy": 2, "pause": 1, "resume": 1, "rearm": 1, "treasury": 1}
+        match draw.choices(list(kinds), list(kinds.values()))[0]:
+            case "fees":
+                fees = drawn_fees(draw)
+                pair.by_timelock("set_fees", fees if is_allowed else replace(fees, burn=WAD // 99))
+            case "caps":
+                pair.by_timelock("set_caps", drawn_caps(draw, pair.unit))
+            case "policy":
+                policy = drawn_policy(draw, abs(pair.setting.target))
+                pair.by_timelock("set_policy", policy if is_allowed else replace(policy, drift=0))
+            case "pause":
+                pair.with_terms("pause", draw.choice([60, DAY, 8 * DAY]))
+            case "resume":
+                pair.with_terms("resume")
+            case "rearm":
+                pair.by_timelock("rearm_pause")
+            case "treasury":
+                pair.by_timelock("set_treasury", draw.choice([TREASURY, USERS[0]]))
         pair.move(pair.index)

@@ -120,7 +120,7 @@ class QueuedPlayer(Player):
         pair, is_free = self.pair, self.draw.random() < 0.5
         if is_free:
             # Or the fee's shares stay behind.
-            pair.set_terms("set_fees", Fees(0, 0, 0))
+            pair.by_timelock("set_fees", Fees(0, 0, 0))
             pair.move(pair.index)
             pair.do("accrue")
         for user in (*USERS, TREASURY, KEEPER, STRANGER):
@@ -181,6 +181,10 @@ class QueuedPlayer(Player):
     # Orders
 
     def commit(self) -> None:
+        """At once, or after so long that it earns a tip."""
+        if self.draw.random() < 0.2:
+            self.pair.warp(self.draw.choice([600, 7_200]))
+            self.pair.move(self.pair.index)
         name = "commit" if self.draw.random() < 0.85 else "commit_exits"
         self.pair.do(name, sender=self.somebody())
 
@@ -194,12 +198,23 @@ class QueuedPlayer(Player):
         self.pair.warp(self.draw.choice([1, 2, 10, 31, 130]))
 
     def finish(self) -> None:
-        """Bring the order to its end as keepers do; now and then too early, too late, or without a price."""
+        """Bring the order to its end as keepers do; now and then too early, too late, without a price, or
+        where the venue fills next to nothing of it."""
         draw, pair = self.draw, self.pair
-        kind = draw.choices(["fill", "lapse", "any"], [80, 12, 8])[0]
-        if kind != "any":
-            pair.warp(draw.randint(2, 20) if kind == "fill" else 31)
-        pair.settle(self.near_index() if kind == "fill" or draw.random() < 0.3 else None, self.somebody())
+        match draw.choices(["fill", "sliver", "lapse", "any"], [70, 10, 12, 8])[0]:
+            case "fill":
+                pair.warp(draw.randint(2, 20))
+                pair.settle(self.near_index(), self.somebody())
+            case "sliver":
+                pair.turn("fill_ratio", WAD // draw.randint(30, 1_000))
+                pair.warp(draw.randint(2, 20))
+                pair.settle(self.near_index(), self.somebody())
+                pair.turn("fill_ratio", WAD)
+            case "lapse":
+                pair.warp(31)
+                pair.settle(None, self.somebody())
+            case "any":
+                pair.settle(self.near_index() if draw.random() < 0.3 else None, self.somebody())
 
     def execute(self) -> None:
         """A stranger fills the order at the venue, or cancels it there."""

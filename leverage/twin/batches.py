@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from leverage import leverage_math as lm
-from leverage.twin.ground import Chain, Contract, require
+from leverage.twin.ground import Chain, Contract, require, unsigned
 from leverage.types import WAD
 
 # What a batch can hold, and what as its room means that there is no limit.
@@ -269,7 +269,7 @@ class Side(Contract):
     # Internals
 
     def _end(self, end: End, result: int) -> None:
-        self.batches[self.head] = replace(self._batch(self.head), result=result, end=end)
+        self.batches[self.head] = replace(self._batch(self.head), result=unsigned(result), end=end)
         self.head += 1
         self.is_in_flight = False
 

@@ -25,6 +25,13 @@ def require(is_met: bool, name: str, *arguments: Any) -> None:
         raise Revert(name, *arguments)
 
 
+def unsigned(value: int) -> int:
+    """`value`, which Solidity could not hold when it is negative."""
+    if value < 0:
+        raise OverflowError(f"{value} is negative where Solidity has an unsigned number")
+    return value
+
+
 class Chain:
     """The time, seconds, and every contract that a transaction can change."""
 
@@ -88,8 +95,8 @@ class Token(Contract):
         return self.balances.get(account, 0)
 
     def mint(self, to: str, amount: int) -> None:
+        self._give(to, amount)
         self.supply += amount
-        self.balances[to] = self.balance_of(to) + amount
 
     def burn(self, owner: str, amount: int) -> None:
         self._take(owner, amount)
@@ -97,7 +104,10 @@ class Token(Contract):
 
     def transfer(self, owner: str, to: str, amount: int) -> None:
         self._take(owner, amount)
-        self.balances[to] = self.balance_of(to) + amount
+        self._give(to, amount)
+
+    def _give(self, to: str, amount: int) -> None:
+        self.balances[to] = self.balance_of(to) + unsigned(amount)
 
     def _take(self, owner: str, amount: int) -> None:
         held = self.balance_of(owner)
