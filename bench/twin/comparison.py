@@ -17,7 +17,9 @@ from leverage.twin.ground import Revert
 from leverage.twin.vault import LeveragedVault
 
 # What both sides refuse for want of an arithmetic that could do it.
-PANICS = ("Panic", "SafeCastOverflowedIntToUint", "SafeCastOverflowedUintDowncast")
+PANICS = (
+    "Panic", "SafeCastOverflowedIntToUint", "SafeCastOverflowedUintDowncast", "SafeCastOverflowedIntDowncast",
+)  # fmt: skip
 ABIS = ("InstantVault", "QueuedVault", "RequestQueue", "VaultTerms", "ChainlinkOracle", "MockERC20",
         "MockAdapter", "MockDelayedVenue", "Authority")  # fmt: skip
 
@@ -85,7 +87,11 @@ class Comparison(ABC):
     def compare(self) -> None:
         """Every view on both sides."""
         for name, on_chain, in_twin in self.views():
-            self.check(name, outcome(on_chain), outcome(in_twin))
+            chain, twin = outcome(on_chain), outcome(in_twin)
+            # Solidity's numbers end, Python's do not: it gets on to the next reason for refusing, such as in
+            # a preview of what an entry at infinite leverage would buy.
+            if not (chain.error == "Panic" and twin.error):
+                self.check(name, chain, twin)
 
     def has_done(self, kinds: Iterable[str]) -> bool:
         """Whether each of these has happened."""

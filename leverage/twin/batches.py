@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from enum import Enum
 
 from leverage import leverage_math as lm
-from leverage.twin.ground import Chain, Contract, require, unsigned
+from leverage.twin.ground import Chain, Contract, fitting, require
 from leverage.types import WAD
 
 # What a batch can hold, and what as its room means that there is no limit.
@@ -108,7 +108,7 @@ class Side(Contract):
             self._keep(controller, r)
         b = self._batch(number)
         opened_at = b.opened_at if b.amount else self.chain.now
-        self.batches[number] = replace(b, amount=b.amount + amount, opened_at=opened_at)
+        self.batches[number] = replace(b, amount=fitting(b.amount + amount, 0, MOST), opened_at=opened_at)
         if before > 0 and r.is_refunded:
             self._add_refundable(number, -before)
         if is_refunded:
@@ -269,7 +269,7 @@ class Side(Contract):
     # Internals
 
     def _end(self, end: End, result: int) -> None:
-        self.batches[self.head] = replace(self._batch(self.head), result=unsigned(result), end=end)
+        self.batches[self.head] = replace(self._batch(self.head), result=fitting(result, 0, MOST), end=end)
         self.head += 1
         self.is_in_flight = False
 

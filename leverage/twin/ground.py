@@ -6,6 +6,7 @@ from typing import Any, ParamSpec, TypeVar
 
 from leverage.types import WAD
 
+UINT256_MAX = 2**256 - 1
 P = ParamSpec("P")
 R = TypeVar("R")
 
@@ -25,10 +26,10 @@ def require(is_met: bool, name: str, *arguments: Any) -> None:
         raise Revert(name, *arguments)
 
 
-def unsigned(value: int) -> int:
-    """`value`, which Solidity could not hold when it is negative."""
-    if value < 0:
-        raise OverflowError(f"{value} is negative where Solidity has an unsigned number")
+def fitting(value: int, least: int, most: int) -> int:
+    """`value`, which Solidity cannot store where there is no room for it."""
+    if not least <= value <= most:
+        raise OverflowError(f"{value} is not from {least} to {most}")
     return value
 
 
@@ -107,7 +108,7 @@ class Token(Contract):
         self._give(to, amount)
 
     def _give(self, to: str, amount: int) -> None:
-        self.balances[to] = self.balance_of(to) + unsigned(amount)
+        self.balances[to] = self.balance_of(to) + fitting(amount, 0, UINT256_MAX)
 
     def _take(self, owner: str, amount: int) -> None:
         held = self.balance_of(owner)

@@ -1,13 +1,13 @@
 """Twin of QueuedVault.sol: requests collect, one order goes out for all of them, and everybody is booked at
 its fill (E-3)."""
 
-from dataclasses import dataclass, replace
+from dataclasses import astuple, dataclass, replace
 
 from leverage import leverage_math as lm
 from leverage import policy as rules
 from leverage.twin.batches import MOST, filled
 from leverage.twin.delayed import DelayedVenue, Outcome
-from leverage.twin.ground import Chain, Oracle, Revert, Token, require, transaction
+from leverage.twin.ground import Chain, Oracle, Revert, Token, fitting, require, transaction
 from leverage.twin.queue import RequestQueue
 from leverage.twin.terms import Room, Ruling
 from leverage.twin.vault import TIP_SHARE, LeveragedVault, State, cost, per_share
@@ -23,6 +23,8 @@ SPARE = 10
 USER_TIP_SHARE = 100
 # Seconds for which batches wait after an order failed, unless a rebalance goes.
 RETRY_DELAY = 120
+# What there is room for in storage.
+INT104_MAX = 2**103 - 1
 # WAD of notional below which the venue's rounding decides about a price.
 DUST = 10**12
 
@@ -145,7 +147,7 @@ class QueuedVault(LeveragedVault):
             require(s.equity > 0, "Underwater", s.equity)
         plan = self._plan(s, is_good, may_raise and is_near, sender)
         self.flight = Flight(
-            sizes=plan.sizes,
+            sizes=Sizes(*(fitting(size, -INT104_MAX - 1, INT104_MAX) for size in astuple(plan.sizes))),
             time=self.chain.now,
             trigger=plan.trigger,
             tip=plan.tip,
