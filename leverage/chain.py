@@ -4,12 +4,13 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import cached_property, partial
 from pathlib import Path
 from typing import Any
+from weakref import WeakKeyDictionary
 
 import ape
 import click
@@ -20,7 +21,7 @@ from eth_abi.exceptions import DecodingError
 
 from leverage import abi, prices
 from leverage.console import fail
-from leverage.errors import LeverageError, RevertError, UnreachableError, error_table, revert
+from leverage.errors import Errors, LeverageError, RevertError, UnreachableError, error_table, revert
 from leverage.keeper import Keeper
 from leverage.keeper.economy import Economy
 from leverage.keeper.transactions import DEFAULT, Call, Limits, Outbox, Receipt
@@ -48,6 +49,7 @@ CONNECT_SECONDS = 60
 LOCAL_CHAINS = (31337, 1337)
 LOCKS = Path(__file__).resolve().parent.parent / "build"
 LOG_BLOCKS = 10_000  # What a node is asked for logs of at once, until it says that it is too much.
+NODES: MutableMapping[Any, Rpc | None] = WeakKeyDictionary()  # By Ape's connection to them.
 # The vault's function, and the events of which one tells what came of it.
 CALLS = {
     Kind.REBALANCE: ("rebalance", ["Rebalanced"]),
@@ -77,6 +79,8 @@ class Chain:
         self.prices: prices.Source = prices.fetch
         self._batch = 64
         self._block = ""
+        self._errors: tuple[int, Errors] = (0, {})
+        self._symbols: dict[str, str] = {}
 
     @classmethod
     def attach(cls, folder: Path | str | None = None) -> "Chain":
@@ -107,7 +111,7 @@ class Chain:
         request |= {"from": sender} if sender else {}
         request |= {"gas": hex(gas)} if gas else {}
         request |= {"value": hex(value)} if value else {}
-        return octets(rpc("eth_call", request, self.state, abis=self.record.abis), "an answer")
+        return octets(rpc("eth_call", request, self.state, errors=self.errors()), "an answer")
 
     @cached_property
     def state(self) -> str:
@@ -184,6 +188,12 @@ class Chain:
             tell(upto)
             first = upto + 1
 
+    def errors(self) -> Errors:
+        """The custom errors of all recorded ABIs."""
+        if self._errors[0] != len(self.record.abis):
+            self._errors = len(self.record.abis), error_table(self.record.abis.values())
+        return self._errors[1]
+
     def contract(self, kind: str, address: str) -> "Contract":
         """A contract of a recorded kind."""
         return Contract(self, address, self.record.abis[kind])
@@ -241,7 +251,7 @@ class Chain:
         vault = raw["vault"]
         waiting = self._waiting(vault, raw["waiting"]) if raw["is_queued"] else None
         if raw["failure"] or not raw["snapshot"]["timestamp"]:
-            failure = str(revert(raw["failure"], error_table(self.record.abis.values())))
+            failure = str(revert(raw["failure"], self.errors()))
             return Report(vault, failure=failure, waiting=waiting)
         last = raw["snapshot"].pop("rebalancing")
         rebalancing = Rebalancing(**{**last, "chunk": Trigger(last["chunk"])})
@@ -321,8 +331,8 @@ class Chain:
         self, account: Any, limits: Limits = DEFAULT, relay: Rpc | None = None, is_alone: bool = False
     ) -> Outbox:
         """What sends for `account`; `is_alone` when nobody else does."""
-        ask = partial(rpc, abis=self.record.abis)
-        send = partial(relay, errors=error_table(self.record.abis.values())) if relay else None
+        ask = partial(rpc, errors=self.errors())
+        send = partial(relay, errors=self.errors()) if relay else None
         chain_id = self.record.chain_id
         return Outbox(
             account.address, chain_id, ask, signer(account), send, limits, is_alone, block=self.state
@@ -375,7 +385,9 @@ class Chain:
         return self.prices(entry["priceService"], entry["priceId"], action.proof_from)
 
     def _symbol_of(self, vault: str) -> str | None:
-        return next((s for s, entry in self.record.tokens.items() if entry["vault"] == vault), None)
+        if len(self._symbols) != len(self.record.tokens):
+            self._symbols = {entry["vault"]: symbol for symbol, entry in self.record.tokens.items()}
+        return self._symbols.get(vault)
 
     def send(self, account: Any, to: str | None, data: bytes, value: int = 0) -> Receipt:
         """Mine a transaction and return its receipt; what would revert is refused before it costs gas."""
@@ -606,12 +618,11 @@ def code_at(address: str) -> bytes:
     return bytes.fromhex(rpc("eth_getCode", address, "latest")[2:])
 
 
-def rpc(method: str, *params: Any, abis: Mapping[str, Sequence[abi.Entry]] | None = None) -> Any:
+def rpc(method: str, *params: Any, errors: Errors | None = None) -> Any:
     """One JSON-RPC request; its error raises in words, never with the node's URL, which may carry a key."""
     provider = ape.networks.provider
-    errors = error_table((abis or {}).values())
-    if str(provider.http_uri).startswith("http"):
-        return _node(provider)(method, *params, errors=errors)
+    if node := _node(provider):
+        return node(method, *params, errors=errors)
     try:
         answer = provider.web3.provider.make_request(method, list(params))
     except Exception as error:
@@ -619,14 +630,16 @@ def rpc(method: str, *params: Any, abis: Mapping[str, Sequence[abi.Entry]] | Non
     return result_of(answer, method, errors)
 
 
-def _node(provider: Any, known: dict[str, Rpc] = {}) -> Rpc:  # noqa: B006
-    """Our own way to the node that Ape is connected to: Ape's has no time limit."""
-    url = str(provider.http_uri)
-    if url not in known:
-        network = provider.network
+def _node(provider: Any) -> Rpc | None:
+    """Our own way to the node that Ape is connected to, if that is by HTTP: Ape's has no time limit."""
+    connection = provider.web3
+    if connection not in NODES:
+        # NOTE: Asked for its URL, a provider reads all of Ape's settings anew: that takes milliseconds.
+        url, network = str(provider.http_uri), provider.network
         headers = ape.networks.get_request_headers(network.ecosystem.name, network.name, provider.name)
-        known[url] = Rpc(url, headers={name: str(value) for name, value in headers.items()})
-    return known[url]
+        own = Rpc(url, headers={name: str(value) for name, value in headers.items()})
+        NODES[connection] = own if url.startswith("http") else None
+    return NODES[connection]
 
 
 @contextmanager
