@@ -3,7 +3,7 @@
 from dataclasses import replace
 
 import pytest
-from conftest import LIMITS, outbox_of
+from benches import LIMITS, outbox_of
 from structlog.testing import capture_logs
 
 from leverage.keeper import DONE, FAILED, Clock

@@ -11,7 +11,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from conftest import LIMITS, outbox_of
+from benches import LIMITS, outbox_of
 from faulty import Gate
 
 from leverage import chain
