@@ -4,7 +4,7 @@ from dataclasses import astuple
 from types import SimpleNamespace
 
 import pytest
-from haste import hasten
+from haste import hasten_own
 from market import FEES, NO_FEES, NOON, Market, QueuedMarket, caps, policy, wad
 
 from leverage.types import ADMIN_ROLE, CREATOR_ROLE, DAY, GUARDIAN_ROLE, KEEPER_ROLE, WAD
@@ -27,7 +27,7 @@ owner, keeper, guardian, treasury, minter, redeemer, outsider, attacker = map(ro
 @pytest.fixture(scope="session")
 def world(project, chain, accounts):
     """What all tests begin with. One fixture of the session, so that nothing is deployed twice."""
-    hasten()
+    hasten_own()
     # Time stands still unless a test moves it, so that a preview and its execution see the same second.
     chain.provider.make_request("anvil_setBlockTimestampInterval", [0])
     chain.pending_timestamp = NOON

@@ -258,30 +258,38 @@ class QueuedMarket(Market):
 
     def _owed(self, side: int, people: Any) -> tuple[int, int]:
         """What one side of the queue owes, from its slots: of what was requested, and of what came of it."""
-        tail = self._word(side) >> 32 & 2**32 - 1
-        batches = [0] + [self._word(_under(side + 1, number)) for number in range(1, tail + 1)]
+        (word,) = self._words(side)
+        tail = range(1, (word >> 32 & 2**32 - 1) + 1)
+        batches = [0, *self._words(*(_under(side + 1, number) for number in tail))]
+        ends = [0, *self._words(*(_under(side + 2, number) for number in tail))]
         requests = results = 0
-        for number, batch in enumerate(batches):
+        for batch, rest in zip(batches, ends, strict=True):
             amount, result, end = batch & 2**104 - 1, batch >> 104 & 2**104 - 1, batch >> 248
-            requests += (amount, 0, self._word(_under(side + 2, number)) if end == 2 else 0, result)[end]
+            requests += (amount, 0, rest, result)[end]
             results += result if end in (1, 2) else 0
-        for account in people:
-            who = int(account.address, 16)
-            results += self._word(_under(side + 5, who)) >> 128
-            requests += self._word(_under(side + 6, who))
-            for place in (0, 1):
-                request = self._word(_under(side + 4, who) + place)
+        theirs = iter(self._words(*(slot for account in people for slot in _slots_of(account, side))))
+        for result, amount, *asked in zip(theirs, theirs, theirs, theirs, strict=True):
+            results += result >> 128
+            requests += amount
+            for request in asked:
                 amount, number = request & 2**128 - 1, request >> 128 & 2**64 - 1
                 is_refunded, part = request >> 192 & 255, request >> 200
                 if part == 2 or (part == 0 and is_refunded and batches[number] >> 240 & 255):
                     requests += amount
         return requests, results
 
-    def _word(self, slot: int) -> int:
-        answer = self.chain.provider.make_request(
-            "eth_getStorageAt", [self.queue.address, hex(slot), "latest"]
-        )
-        return int(answer, 16)
+    def _words(self, *slots: int) -> list[int]:
+        """What the queue keeps in its slots, in one request."""
+        ask = [("eth_getStorageAt", [self.queue.address, hex(slot), "latest"]) for slot in slots]
+        answers = self.chain.provider.web3.provider.make_batch_request(ask) if ask else []
+        return [int(answer["result"], 16) for answer in answers]
+
+
+def _slots_of(account: Any, side: int) -> tuple[int, ...]:
+    """Where one side of the queue keeps what is an account's: results, remainders, and its two requests."""
+    who = int(account.address, 16)
+    request = _under(side + 4, who)
+    return _under(side + 5, who), _under(side + 6, who), request, request + 1
 
 
 def _under(slot: int, key: int) -> int:

@@ -13,6 +13,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
+from haste import hasten
 
 from devnet import Venue, forked
 from leverage import chain, config, deploy
@@ -116,6 +117,7 @@ def venue() -> str:
 @cache
 def fork(venue: str, is_deployed: bool) -> Site:
     """A fork with a venue and, if wanted, ETH3L and ETH3S with 10,000 in each: made when first asked for."""
+    hasten()
     perp = KEPT.enter_context(forked(venue))
     folder = Path(KEPT.enter_context(TemporaryDirectory()))
     site = Site(venue, perp, folder, int(perp.rpc("eth_chainId"), 16))
