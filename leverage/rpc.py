@@ -16,6 +16,7 @@ from leverage.errors import Errors, LeverageError, RevertError, UnreachableError
 
 SECONDS = 10.0
 TRIES = 3
+PAUSE = 0.2  # Seconds before the second try; twice as long before the third.
 TOO_MANY = (429, -32005)  # What HTTP and EIP-1474 say to who asks too often.
 
 
@@ -30,6 +31,7 @@ class Rpc:
         headers: Mapping[str, str] | None = None,
         seconds: float = SECONDS,
         tries: int = TRIES,
+        pause: float = PAUSE,
     ):
         self.name = name
         self._url = url
@@ -42,7 +44,7 @@ class Rpc:
         self._attempts = Retrying(
             retry=retry_if_exception_type(UnreachableError),
             stop=stop_after_attempt(tries),
-            wait=wait_exponential_jitter(multiplier=0.2, max=2, jitter=0.2),
+            wait=wait_exponential_jitter(multiplier=pause, max=10 * pause, jitter=pause),
             reraise=True,
         )
 

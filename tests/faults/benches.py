@@ -30,7 +30,7 @@ class Bench:
 
     def connected(self) -> Rpc:
         """A connection of one's own through the proxy."""
-        return Rpc(self.proxy.url)
+        return Rpc(self.proxy.url, pause=0.01)
 
     def keeper(
         self, index: int = 1, symbols: tuple[str, ...] = ("ETH3L",), limits: Limits = LIMITS, **options: Any
