@@ -1,6 +1,9 @@
 """A keeper under test, whose node is behind a proxy."""
 
+import os
+import signal
 import time
+import traceback
 from typing import Any
 
 from faulty import Fault, FaultyRpc
@@ -89,3 +92,30 @@ def fast() -> Clock:
 def outbox_of(worker: Keeper) -> Outbox:
     """What a keeper sends with."""
     return worker.confirm.__self__  # type: ignore[attr-defined]
+
+
+class Process:
+    """A pass of a keeper in a process of its own, which shares nothing with this one but the chain."""
+
+    def __init__(self, bench: Bench, index: int = 1, url: str | None = None, limits: Limits = LIMITS):
+        self.pid = os.fork()
+        if self.pid:
+            return
+        code = 99
+        try:
+            bench.node = Rpc(url or bench.proxy.url)
+            worker = bench.keeper(index, limits=limits)
+            outbox_of(worker).clock = Clock()
+            code = worker.once()
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(code)
+
+    def end(self) -> int:
+        """Its exit code."""
+        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
+
+    def kill(self) -> None:
+        os.kill(self.pid, signal.SIGKILL)
+        assert self.end() == -signal.SIGKILL

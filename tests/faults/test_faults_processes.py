@@ -6,51 +6,21 @@ import resource
 import signal
 import subprocess
 import sys
-import traceback
 from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from benches import LIMITS, outbox_of
+from benches import LIMITS, Process
 from faulty import Gate
 
 from leverage import chain
-from leverage.keeper import DONE, MISCONFIGURED, Clock, LockHeldError, lock
-from leverage.rpc import Rpc
+from leverage.keeper import DONE, MISCONFIGURED, LockHeldError, lock
 from leverage.types import Trigger
 
 pytestmark = [pytest.mark.e2e, pytest.mark.venue]
 
 EMERGENCY = [Trigger.EMERGENCY]
-BROKEN = 99
 APE = str(Path(sys.executable).parent / "ape")
-
-
-class Process:
-    """A pass of a keeper in a process of its own, which shares nothing with this one but the chain."""
-
-    def __init__(self, bench, index=1, url=None, limits=LIMITS, clock=None):
-        self.pid = os.fork()
-        if self.pid:
-            return
-        code = BROKEN
-        try:
-            bench.node = Rpc(url or bench.proxy.url)
-            worker = bench.keeper(index, limits=limits)
-            outbox_of(worker).clock = clock or Clock()
-            code = worker.once()
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(code)
-
-    def end(self) -> int:
-        """Its exit code."""
-        return os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
-
-    def kill(self) -> None:
-        os.kill(self.pid, signal.SIGKILL)
-        assert self.end() == -signal.SIGKILL
 
 
 @pytest.fixture
