@@ -24,11 +24,13 @@ export MPLCONFIGDIR := $(CURDIR)/.cache/matplotlib
 export FOUNDRY_DISABLE_NIGHTLY_WARNING := 1
 
 SOLIDITY := $(wildcard contracts interfaces forge)
+# Of the tests, the longest first.
+PARTS := whole contracts rest keeper solidity
 PYTHON_CODE := $(wildcard bench bots demo devnet leverage scripts tests tools)
 
 say = @printf '\033[1m▸ %s\033[0m\n' "$(1)"
 
-.PHONY: help setup redis build check format test test-contracts test-chains test-solidity fast deep bench history devnet demo shell lock clean distclean
+.PHONY: help setup redis build check format test $(PARTS:%=test-%) fast deep bench history devnet demo shell lock clean distclean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## (.*)/  make \1\t\2/' | expand -t 20
@@ -89,22 +91,30 @@ format: .solc/.stamp ## Format Solidity and Python in place
 	@$(BIN)/ruff format $(PYTHON_CODE)
 	@$(BIN)/ruff check --fix $(PYTHON_CODE)
 
-test: build redis ## All tests, two parts at a time: Python on Ape's chain, Python on others, Solidity in forge
-	@$(MAKE) -j2 test-contracts test-chains test-solidity
+test: build redis ## All tests, three parts at a time
+	@$(MAKE) -j3 $(PARTS:%=test-%)
 
-# Tests of the contracts run on a chain that Ape starts; the others start their own, and are no business of Ape's plugin.
+# Tests of the contracts run on a chain that Ape starts; the others start their own, and are no business of its plugin.
 ON_APE := $(wildcard tests/test_*.py tests/unit tests/pure)
-ON_THEIR_OWN := $(filter-out $(ON_APE) tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
+WHOLE := tests/e2e
+KEEPER := $(wildcard tests/faults tests/service tests/cluster)
+REST := $(filter-out $(ON_APE) $(WHOLE) $(KEEPER) tests/__pycache__,$(patsubst %/,%,$(wildcard tests/*/)))
 
 # Lines of the parts that run beside each other begin with their name. With ARGS a part may have nothing to do (5).
 told = 2>&1 | sed -u 's/^/$(1) | /'
-pytest = @($(PYTEST) $(1) $(ARGS) || { code=$$?; test -n "$(ARGS)" -a $$code = 5 || exit $$code; })
+pytest = @($(PYTEST) $(1) $(ARGS) || { code=$$?; test -n "$(ARGS)" -a $$code = 5 || exit $$code; }) $(call told,$(2))
 
 test-contracts: build
-	$(call pytest,$(ON_APE)) $(call told,contracts)
+	$(call pytest,$(ON_APE),contracts)
 
-test-chains: build redis
-	$(call pytest,-p no:ape_test $(ON_THEIR_OWN)) $(call told,chains   )
+test-whole: build
+	$(call pytest,-p no:ape_test $(WHOLE),whole    )
+
+test-keeper: build redis
+	$(call pytest,-p no:ape_test $(KEEPER),keeper   )
+
+test-rest: build
+	$(call pytest,-p no:ape_test $(REST),rest     )
 
 test-solidity: build
 	@$(if $(wildcard forge),$(FORGE) test --fuzz-seed 1 $(call told,solidity ))
