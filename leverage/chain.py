@@ -196,11 +196,11 @@ class Chain:
 
     def contract(self, kind: str, address: str) -> "Contract":
         """A contract of a recorded kind."""
-        return Contract(self, address, self.record.abis[kind])
+        return Contract(self, address, self.record.require("abis", kind))
 
     def named(self, name: str) -> "Contract":
         """A contract of the record by its name."""
-        entry = self.record.contracts[name]
+        entry = self.record.require("contracts", name)
         return self.contract(entry["kind"], entry["address"])
 
     def vault(self, symbol: str) -> "Contract":
@@ -311,8 +311,11 @@ class Chain:
         return keeper
 
     def _require_listed(self, vaults: Mapping[str, str]) -> None:
-        """Refuse a record that tells of other vaults than the chain's factory."""
+        """Refuse a record that is not whole, or tells of other vaults than the chain's factory."""
         factory = self.named("VaultFactory")
+        self.named("Lens").call("reports", [])
+        for kind in {self.record.token(symbol)["kind"] for symbol in vaults}:
+            self.record.require("abis", kind)
         listed = {vault.lower() for vault in factory.call("vaults", 0, factory.call("count"))}
         for symbol, vault in vaults.items():
             if vault.lower() not in listed:

@@ -8,6 +8,12 @@ from typing import Any
 
 from leverage.errors import LeverageError
 
+# Parts of a record, and what every entry of them has.
+PARTS: dict[str, set[str]] = {
+    "abis": set(),
+    "contracts": {"kind", "address"},
+    "tokens": {"kind", "vault", "token", "terms", "adapter", "oracle", "market", "asset", "assetDecimals"},
+}
 FOLDER = Path(__file__).resolve().parent.parent / "deployments"
 
 
@@ -28,11 +34,25 @@ class Record:
         """Read a record from its file."""
         try:
             data = json.loads(path.read_text())
-        except json.JSONDecodeError as error:
+        except (json.JSONDecodeError, UnicodeDecodeError) as error:
             raise LeverageError(f"{path}: not valid JSON: {error}") from None
-        if not isinstance(data, dict) or not {"chainId", "contracts", "tokens", "abis"} <= data.keys():
+        except OSError as error:
+            raise LeverageError(f"{path} cannot be read: {error.strerror}") from None
+        if not isinstance(data, dict) or not isinstance(data.get("chainId"), int):
             raise LeverageError(f"{path}: not a deployment record")
+        for part, needed in PARTS.items():
+            if not isinstance(data.get(part), dict):
+                raise LeverageError(f"{path}: not a deployment record")
+            for name, entry in data[part].items() if needed else ():
+                if missing := sorted(needed - entry.keys() if isinstance(entry, dict) else needed):
+                    raise LeverageError(f"{path}: {part}.{name}.{missing[0]} is missing: restore the file")
         return cls(path, data)
+
+    def require(self, part: str, name: str) -> Any:
+        """An entry that there has to be."""
+        if name not in self.data[part]:
+            raise LeverageError(f"{self.path}: {part}.{name} is missing: restore the file")
+        return self.data[part][name]
 
     def save(self) -> None:
         """Write the file whole or not at all."""

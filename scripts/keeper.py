@@ -1,5 +1,6 @@
 """ape run keeper: rebalance what is due."""
 
+import math
 import sys
 import time
 from contextlib import ExitStack, suppress
@@ -23,6 +24,14 @@ SECONDS = 2  # Between two looks of `status --watch`.
 
 class Command(chain.Command):
     misconfigured = keeper.MISCONFIGURED
+
+
+class Gwei(click.FloatRange):
+    """A number above zero."""
+
+    def convert(self, value, param, ctx):
+        gwei = super().convert(value, param, ctx)
+        return gwei if math.isfinite(gwei) else self.fail(f"{value!r} is no number", param, ctx)
 
 
 class Wad(click.ParamType):
@@ -61,7 +70,7 @@ ACTING = [
     click.option(
         "--max-fee",
         envvar="KEEPER_MAX_FEE",
-        type=click.FloatRange(0, min_open=True),
+        type=Gwei(0, min_open=True),
         default=start.Means.max_fee,
         show_default=True,
         help="Gwei that a unit of gas may cost.",
