@@ -552,7 +552,7 @@ def unlocked(account: Any, passphrase_file: Path | None = None) -> Any:
         account.set_autosign(True, passphrase=passphrase)
     except AccountsError:
         raise LeverageError(f"account {account.alias}: the passphrase does not open it") from None
-    except (OSError, ValueError, KeyError):
+    except (OSError, ValueError, KeyError, TypeError):
         raise LeverageError(f"account {account.alias}: its key file is damaged; import it again") from None
     return account
 

@@ -143,16 +143,18 @@ def test_passphrase_file__right__opens_the_account_and_is_told_to_nobody(site, r
     assert result.stderr == "" and PASSPHRASE not in told and KEY[2:] not in told
 
 
-@pytest.mark.parametrize(
-    "spoil", [lambda data: data["crypto"].update(kdf="none"), lambda data: data.pop("crypto")]
-)
-def test_account__damaged_key_file__is_refused(refused, keyfile, passphrase, spoil):
-    path = keyfile("broken")
+@pytest.mark.parametrize("lost", ["kdf", "ciphertext"])
+def test_account__damaged_key_file__is_refused(refused, keyfile, passphrase, lost):
+    path = keyfile(f"without{lost}")
     data = json.loads(path.read_text())
-    spoil(data)
+    data["crypto"][lost] = 7
     path.write_text(json.dumps(data))
 
-    refused("account broken: ", "--passphrase-file", passphrase(), account="broken")
+    refused(
+        f"account without{lost}: its key file is damaged; import it again",
+        *("--passphrase-file", passphrase()),
+        account=f"without{lost}",
+    )
 
 
 def test_account__without_ether__is_refused_with_its_address(refused, keyfile, passphrase):
