@@ -15,6 +15,7 @@ from devnet.rpc import TX_GAS
 
 MARKETS = ("ETH", "BTC")
 TARGETS = tuple(multiple * WAD for multiple in (2, 3, -1, -2, -3))
+PLAN = [(MARKETS[i % len(MARKETS)], TARGETS[i // len(MARKETS) % len(TARGETS)]) for i in range(TOKENS)]
 STAKE = 1_000  # Of collateral, in each.
 BATCH = 100  # Transactions per block while creating: the chain hashes all its accounts for each block.
 BLOCK_GAS = 5_000_000_000
@@ -25,23 +26,18 @@ def run(report: Callable[[str], None] = print) -> dict[str, Any]:
     with Rig.started(markets=MARKETS, lean=True, extra=("--gas-limit", str(BLOCK_GAS))) as rig:
         began = time.monotonic()
         lens = rig.deploy("Lens")
-        oracles = {market: rig.oracle(market) for market in MARKETS}
-        rig.give(HOLDER, 2 * TOKENS * STAKE * rig.perp.unit)
-        plan = [(MARKETS[i % len(MARKETS)], TARGETS[i // len(MARKETS) % len(TARGETS)]) for i in range(TOKENS)]
-        vaults: list[str] = []
-        for start in range(0, TOKENS, BATCH):
-            report(f"tokens for the lens: {start} of {TOKENS}")
-            vaults += _created(rig, oracles, plan[start : start + BATCH])
-        rig.rpc("evm_setAutomine", True)
+        vaults = create(rig, PLAN, report)
         created = time.monotonic() - began
 
         report("reading through the lens")
-        with _reader(rig, lens) as read:
-            reports, batches, seconds = read(vaults)
+        with connected(rig, lens) as link:
+            began = time.monotonic()
+            reports = link.read_reports(vaults, gas=CALL_GAS)
+            seconds = time.monotonic() - began
         bad = [r.failure for r in reports if r.snapshot is None or not r.snapshot.supply]
         if len(reports) != TOKENS or bad:
             raise RuntimeError(f"{len(reports)} reports, of which {len(bad)} are empty: {bad[:1]}")
-        gas = [_gas(rig, lens, batch) for batch in batches]
+        gas = [gas_of(rig, lens, batch) for batch in link.batches]
         return {
             "lens": {
                 "tokens": len(reports),
@@ -52,6 +48,18 @@ def run(report: Callable[[str], None] = print) -> dict[str, Any]:
                 "seconds_to_create": round(created, 1),
             }
         }
+
+
+def create(rig: Rig, plan: Sequence[tuple[str, int]], report: Callable[[str], None]) -> list[str]:
+    """Vaults of these markets and targets, each with a holder."""
+    oracles = {market: rig.oracle(market) for market in MARKETS}
+    rig.give(HOLDER, 2 * len(plan) * STAKE * rig.perp.unit)
+    vaults: list[str] = []
+    for start in range(0, len(plan), BATCH):
+        report(f"tokens: {start} of {len(plan)}")
+        vaults += _created(rig, oracles, plan[start : start + BATCH])
+    rig.rpc("evm_setAutomine", True)
+    return vaults
 
 
 def _created(rig: Rig, oracles: dict[str, Contract], plan: Sequence[tuple[str, int]]) -> list[str]:
@@ -97,36 +105,34 @@ def _mined(rig: Rig, sender: str, transactions: Sequence[tuple[str | None, str]]
 
 
 @contextmanager
-def _reader(rig: Rig, lens: str) -> Iterator[Callable[[Sequence[str]], tuple[list[Any], list[Any], float]]]:
-    """The keeper's own reader on this chain; also tells the batches that went through, and the seconds."""
+def connected(rig: Rig, lens: str) -> Iterator[Any]:
+    """The keeper's own link to this chain; its `batches` are the vaults of the calls that went through."""
     import ape
 
     from leverage.chain import Chain
     from leverage.record import Record
 
     class Noting(Chain):
+        batches: list[list[str]]
+
         def _read_batch(self, vaults: Sequence[str], gas: int) -> Any:
             answer = super()._read_batch(vaults, gas)
             if answer is not None:
-                batches.append(list(vaults))
+                self.batches.append(list(vaults))
             return answer
 
-    batches: list[list[str]] = []
     record = Record.new(Path("unwritten"), 31337, "")
     record.contracts["Lens"] = {"kind": "Lens", "address": lens}
     for name in ("Lens", "InstantVault", "PerpV2Adapter", "ChainlinkOracle"):
         record.abis[name] = mock(name).abi
-
-    def read(vaults: Sequence[str]) -> tuple[list[Any], list[Any], float]:
-        began = time.monotonic()
-        reports = Noting(record).read_reports(vaults, gas=CALL_GAS)
-        return reports, batches, time.monotonic() - began
-
+    link = Noting(record)
+    link.batches = []
     with ape.networks.parse_network_choice(f"ethereum:local:{rig.anvil.url}"):
-        yield read
+        yield link
 
 
-def _gas(rig: Rig, lens: Any, vaults: Sequence[str]) -> int:
+def gas_of(rig: Rig, lens: Any, vaults: Sequence[str]) -> int:
+    """Gas of one call for these vaults."""
     call = {"to": lens, "data": lens.data("reports", list(vaults)), "gas": hex(CALL_GAS)}
     tracer = {"tracer": "callTracer", "tracerConfig": {"onlyTopCall": True}}
     trace = rig.rpc("debug_traceCall", call, "latest", tracer)

@@ -13,6 +13,8 @@ TOKENS = 1000
 # A request with its claim, everything per user of ten, a whole rebalance. TLX: 2.66, 3.61 and 3.00 M.
 QUEUED_GAS = {"request_claim": 250_000, "per_user_10": 500_000, "rebalance": 2_300_000}
 CALL_GAS = 50_000_000
+# Blocks, in the median, from a price that crosses the band to its rebalance; seconds to look at 1,000 tokens.
+REACT_BLOCKS, SCAN_1000_S = 1, 5.0
 # Seconds for a year of minutes, and for 1,000 policies over three years of five minutes on two cores.
 YEAR_1M_S, SWEEP_1000_S = 0.25, 60.0
 # Histories that chain and twin live through, and by how much they may differ.
@@ -121,6 +123,17 @@ def _twin(measured: Mapping[str, Any]) -> Iterator[Row]:
     yield Row("twin_max_diff_wei", f"{diff}", f"= {TWIN_DIFF}", diff == TWIN_DIFF)
 
 
+def _react(measured: Mapping[str, Any]) -> Iterator[Row]:
+    value = measured["react_blocks"]
+    yield Row("react_blocks", f"{value:g}", f"≤ {REACT_BLOCKS}", value <= REACT_BLOCKS)
+
+
+def _scan(measured: Mapping[str, Any]) -> Iterator[Row]:
+    seconds, gas = measured["scan_1000_s"], max(row["gas_max"] for row in measured["scan"].values())
+    yield Row("scan_1000_s", f"{seconds:.2f}", f"≤ {SCAN_1000_S:g}", seconds <= SCAN_1000_S)
+    yield Row("scan.gas_max", f"{gas:,}", f"≤ {CALL_GAS:,}", gas <= CALL_GAS)
+
+
 CHECKS = {
     "gas": _gas,
     "neutrality_bp": _neutrality,
@@ -135,4 +148,6 @@ CHECKS = {
     "sweep_1000_s": _sweep,
     "fast_vs_twin_rel": _fast,
     "twin_max_diff_wei": _twin,
+    "react_blocks": _react,
+    "scan_1000_s": _scan,
 }

@@ -3,7 +3,17 @@
 from collections.abc import Callable
 from typing import Any
 
-from bench import engine, gas, lens, neutrality, queued, queued_attack, stale_oracle
+from bench import (
+    engine,
+    gas,
+    keeper_scan,
+    keeper_service,
+    lens,
+    neutrality,
+    queued,
+    queued_attack,
+    stale_oracle,
+)
 from bench.twin import run as twin
 
 Part = Callable[[Callable[[str], None]], dict[str, Any]]
@@ -19,4 +29,6 @@ PARTS: dict[str, Part] = {
     "queued_blocked": queued.blocked,
     "model_engine": engine.run,
     "model_twin": twin.run,
+    "keeper_scan": keeper_scan.run,
+    "keeper_service": keeper_service.run,
 }

@@ -25,9 +25,11 @@ PARTS = (
     "queued_neutrality",
     "queued_blocked",
     "model_engine",
+    "keeper_scan",
+    "keeper_service",
 )
 # What measures seconds has the machine to itself, when the others are done.
-ALONE = {"model_engine"}
+ALONE = {"model_engine", "keeper_scan", "keeper_service"}
 AT_ONCE = 2
 
 Say = Callable[[str, str], None]
@@ -44,7 +46,7 @@ def run(names: Sequence[str], say: Say, out: Path = OUT) -> dict[str, Any]:
         ordered = [name for name in names if name in chosen]
         with ThreadPoolExecutor(at_once) as pool:
             results |= zip(ordered, pool.map(lambda name: measure(name, say), ordered), strict=True)
-    figures: dict[str, Any] = {"perp_v2": {}, "synthetix": {}, "model": {}, "seconds": {}}
+    figures: dict[str, Any] = {"perp_v2": {}, "synthetix": {}, "model": {}, "keeper": {}, "seconds": {}}
     for name in names:
         measured, seconds = results[name]
         figures[subject(name)] |= measured
@@ -55,8 +57,8 @@ def run(names: Sequence[str], say: Say, out: Path = OUT) -> dict[str, Any]:
 
 
 def subject(name: str) -> str:
-    """What a part measures: a venue, or the model."""
-    for prefix, key in (("queued_", "synthetix"), ("model_", "model")):
+    """What a part measures: a venue, the model, or the keeper."""
+    for prefix, key in (("queued_", "synthetix"), ("model_", "model"), ("keeper_", "keeper")):
         if name.startswith(prefix):
             return key
     return "perp_v2"

@@ -35,6 +35,7 @@ GOOD = {
         "twin_histories": 205,
         "twin_max_diff_wei": 0,
     },
+    "keeper": {"react_blocks": 1, "scan_1000_s": 5.0, "scan": {"1000": {"gas_max": 50_000_000}}},
     "seconds": {"gas": 1.0},
 }
 
@@ -44,7 +45,7 @@ def failed(figures):
 
 
 def test_rows__figures_at_their_limits__are_ok():
-    assert len(rows(GOOD)) == 24
+    assert len(rows(GOOD)) == 27
     assert failed(GOOD) == []
 
 
@@ -109,6 +110,24 @@ def test_rows__a_figure_of_the_model_beyond_its_limit__is_told(key, value):
     assert failed(figures) == [f"model.{key}"]
 
 
+@pytest.mark.parametrize(
+    ("path", "value", "name"),
+    [
+        (("react_blocks",), 1.5, "react_blocks"),
+        (("scan_1000_s",), 5.01, "scan_1000_s"),
+        (("scan", "1000", "gas_max"), 50_000_001, "scan.gas_max"),
+    ],
+)
+def test_rows__a_figure_of_the_keeper_beyond_its_limit__is_told(path, value, name):
+    figures = copy.deepcopy(GOOD)
+    place = figures["keeper"]
+    for key in path[:-1]:
+        place = place[key]
+    place[path[-1]] = value
+
+    assert failed(figures) == [f"keeper.{name}"]
+
+
 def test_rows__parts_not_measured__are_left_out():
     figures = {"perp_v2": {"stale_oracle_bp": -1.0}, "seconds": {}}
 
@@ -131,13 +150,16 @@ def test_run__parts__go_to_their_subjects_and_the_clocked_ones_last_and_alone(tm
         return {name: 1}, 0.05
 
     monkeypatch.setattr(bench, "measure", measured)
-    figures = bench.run(
-        ["model_engine", "gas", "queued_gas"], lambda name, text: None, tmp_path / "bench.json"
-    )
+    parts = ["model_engine", "keeper_scan", "gas", "queued_gas"]
+    figures = bench.run(parts, lambda name, text: None, tmp_path / "bench.json")
 
     assert {key: list(value) for key, value in figures.items() if key != "seconds"} == {
-        "perp_v2": ["gas"], "synthetix": ["queued_gas"], "model": ["model_engine"]
-    }  # fmt: skip
-    assert list(figures["seconds"]) == ["model_engine", "gas", "queued_gas"]
-    assert seen["model_engine"] == {"model_engine"} and list(seen)[-1] == "model_engine"
+        "perp_v2": ["gas"],
+        "synthetix": ["queued_gas"],
+        "model": ["model_engine"],
+        "keeper": ["keeper_scan"],
+    }
+    assert list(figures["seconds"]) == parts
+    assert seen["model_engine"] == {"model_engine"} and seen["keeper_scan"] == {"keeper_scan"}
+    assert list(seen)[-2:] == ["model_engine", "keeper_scan"]
     assert json.loads((tmp_path / "bench.json").read_text()) == figures
