@@ -15,7 +15,10 @@ from leverage import config, keeper
 from leverage import leverage_math as lm
 from leverage import policy as rules
 from leverage.errors import LeverageError, RevertError
-from leverage.keeper import DONE, FAILED, Clock, Keeper, LockHeldError
+from leverage.keeper import DONE, FAILED, ORDER_SECONDS, Clock, Keeper, LockHeldError, events
+from leverage.keeper.core import FEE_SECONDS
+from leverage.keeper.economy import DeclinedError
+from leverage.keeper.transactions import LookAgainError, UnaffordableError
 from leverage.types import DAY, WAD, Action, Kind, Policy, Rebalancing, Report, Snapshot, Trigger
 
 MIDNIGHT = 20_000 * DAY
@@ -361,6 +364,134 @@ def test_run__node_gone__waits_longer_and_goes_on():
 
     assert [line["event"] for line in lines] == ["unreachable"] * 3
     assert world.now == OPEN + 5_000 + 20 + 40 + 80 + 10 + 10
+
+
+# Transactions
+
+
+def crashed() -> World:
+    return World({"A": Vault()}, price=lambda now: START * 88 // 100, now=OPEN)
+
+
+def failing(world, *errors):
+    """A keeper whose first sends fail like this."""
+    left = iter(errors)
+    honest = world.send
+
+    def send(name, action):
+        for error in left:
+            raise error
+        return honest(name, action)
+
+    world.send = send
+    return world.keeper(every=300)
+
+
+def test_once__gas_too_dear__waits_until_it_is_not():
+    world = crashed()
+    worker = failing(world, *[UnaffordableError("dear")] * 3)
+
+    assert worker.once() == DONE
+    assert world.triggers() == [Trigger.EMERGENCY]
+    assert world.now - OPEN == 3 * FEE_SECONDS
+
+
+def test_once__gas_stays_too_dear__fails_in_time():
+    world = crashed()
+
+    assert failing(world, *[UnaffordableError("dear")] * 100).once() == FAILED
+    assert world.sent == [] and world.now - OPEN <= ORDER_SECONDS
+
+
+def test_once__own_transaction_was_still_on_its_way__looks_again_and_is_done():
+    world = crashed()
+    worker = failing(world, LookAgainError("just mined"))
+    send = worker.send
+    worker.send = lambda name, action: (
+        world.vaults["A"].rebalance(world.price(0), OPEN, True),
+        send(name, action),
+    )
+
+    assert worker.once() == DONE
+    assert world.reads == 2 and world.sent == []
+
+
+def test_once__not_worth_its_gas__is_declined_without_a_failure():
+    world = crashed()
+    worker, heard = failing(world, DeclinedError("dear"), DeclinedError("dear")), []
+    worker.listeners.append(heard.append)
+
+    assert worker.once() == DONE and worker.once() == DONE
+    assert [type(event) for event in heard].count(events.Declined) == 2
+
+
+def test_once__chain_has_undone_it__looks_again_at_this_token_alone():
+    world = World({"A": Vault(), "B": Vault()}, price=lambda now: START * 88 // 100, now=OPEN)
+    worker = world.keeper()
+    undone = iter([{"A"}])
+
+    def confirm(seconds):
+        for tokens in undone:
+            world.vaults["A"] = Vault()
+            return tokens
+        return set()
+
+    worker.confirm = confirm
+
+    assert worker.once() == DONE
+    assert [name for name, _, _ in world.sent] == ["A", "B", "A"]
+
+
+def test_once__node_is_late__does_it_and_says_that_something_is_wrong():
+    world = crashed()
+    worker = world.keeper(watch=lambda: ["the node's latest block is 901 s old"])
+
+    with capture_logs() as lines:
+        assert worker.once() == FAILED
+
+    assert world.triggers() == [Trigger.EMERGENCY]
+    assert lines[0]["event"] == "node" and "901 s old" in lines[0]["error"]
+
+
+def test_once__asked_to_stop__begins_nothing_new():
+    world = World({"A": Vault(), "B": Vault()}, price=lambda now: START * 88 // 100, now=OPEN)
+
+    world.keeper(is_stopping=lambda: bool(world.sent)).step_all()
+
+    assert [name for name, _, _ in world.sent] == ["A"]
+
+
+def test_run__something_nobody_foresaw__is_told_and_the_next_pass_goes_on():
+    world = crashed()
+    worker = world.keeper()
+    read, errors = worker.read, iter([KeyError("secret")])
+
+    def broken(names):
+        for error in errors:
+            raise error
+        return read(names)
+
+    worker.read = broken
+    with capture_logs() as lines:
+        worker.run(passes=2)
+
+    assert world.triggers() == [Trigger.EMERGENCY]
+    assert "unexpected KeyError at test_keeper_days.py" in lines[0]["error"] and "secret" not in str(lines)
+
+
+def test_acted__late__is_told_by_how_much():
+    """Counted from when it was first seen, and for a schedule from when it was everybody's."""
+    world = crashed()
+    worker, heard = failing(world, RevertError("no")), []
+    worker.listeners.append(heard.append)
+    worker.every = 10
+    worker.run(passes=2)
+    late = World({"A": Vault()}, price=drifting, now=OPEN + POLICY.exclusive + 500)
+    other = late.keeper()
+    other.listeners.append(heard.append)
+    other.once()
+
+    assert [event.lateness for event in heard if isinstance(event, events.Acted)] == [10, 500]
 
 
 # The lock
