@@ -1,5 +1,6 @@
 """A command of ours in a process of its own, and the lines of JSON that it logs."""
 
+import ctypes
 import json
 import os
 import signal
@@ -12,6 +13,15 @@ from typing import Any
 
 BIN = Path(sys.executable).parent
 SECONDS = 120  # For whatever happens, on a machine with much else to do.
+
+
+PR_SET_PDEATHSIG = 1
+
+
+def end_with_us() -> None:
+    """In a child: be killed when these tests end, however they end, where Linux can do that."""
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Running:
@@ -27,6 +37,7 @@ class Running:
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
+            preexec_fn=end_with_us,
             env={**os.environ, "PYTHONUNBUFFERED": "1", **(env or {})},
         )
         Thread(target=self._read, daemon=True).start()

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 
 import pytest
 import redis
+from processes import end_with_us
 from sites import deployed, site, snapshot_of, venue
 
 __all__ = ["deployed", "site", "snapshot_of", "venue"]
@@ -40,7 +41,7 @@ def broker(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
         "--dir",
         str(folder),
     ]
-    server = subprocess.Popen([binary, *options], stdout=subprocess.DEVNULL)
+    server = subprocess.Popen([binary, *options], stdout=subprocess.DEVNULL, preexec_fn=end_with_us)
     try:
         _wait(redis.Redis(port=port))
         yield f"redis://127.0.0.1:{port}"
