@@ -46,6 +46,7 @@ from leverage.types import (
 READ_GAS = 40_000_000
 LEAST_GAS = 2_000_000  # What a keeper's account must be able to pay when it begins: about two rebalances.
 CONNECT_SECONDS = 60
+CONFIRM_SECONDS = 300  # How long a person's transaction is watched until it is final.
 LOCAL_CHAINS = (31337, 1337)
 LOCKS = Path(__file__).resolve().parent.parent / "build"
 LOG_BLOCKS = 10_000  # What a node is asked for logs of at once, until it says that it is too much.
@@ -393,11 +394,20 @@ class Chain:
         return self._symbols.get(vault)
 
     def send(self, account: Any, to: str | None, data: bytes, value: int = 0) -> Receipt:
-        """Mine a transaction and return its receipt; what would revert is refused before it costs gas."""
+        """Mine a transaction and return its receipt; what would revert is refused before it costs gas.
+
+        It waits for as many blocks upon the transaction's as Ape's settings want on this network.
+        """
         self.call(to, data, sender=account.address, value=value)
-        receipt = self.outbox(account).send(Call(to, data, value))
+        wanted = 0 if is_local() else ape.networks.provider.network.required_confirmations
+        outbox = self.outbox(account, replace(DEFAULT, confirmations=wanted))
+        receipt = outbox.send(Call(to, data, value))
         if receipt.is_reverted:
             raise reverted(receipt)
+        if outbox.confirm(CONFIRM_SECONDS):
+            raise LeverageError(
+                f"the chain has undone transaction {receipt.transaction}; look, and try again"
+            )
         return receipt
 
 

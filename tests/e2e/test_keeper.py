@@ -12,7 +12,7 @@ from urllib3.exceptions import HTTPError
 
 from leverage import chain, keeper
 from leverage.errors import LeverageError, RevertError, UnreachableError
-from leverage.keeper import DONE, FAILED
+from leverage.keeper import DONE, FAILED, economy
 from leverage.types import DAY, WAD, Action, Kind, Trigger
 from leverage.wallet import Wallet
 
@@ -88,12 +88,16 @@ def test_once__schedule_with_the_role__acts_in_the_exclusive_window(site, deploy
 def test_once__schedule_without_the_role__acts_late_for_a_tip(site, deployed):
     site.move("ETH", 4)
     site.until(120 + 1_800 + 3_600)
+    (report,) = deployed.read_reports([deployed.vaults()["ETH3L"]])
+    expected = economy.tip(report, Action(Kind.REBALANCE, Trigger.SCHEDULED))
 
     code, lines = once(site, deployed, 6)
 
     assert code == DONE
     assert set(acted(lines)) == {"ETH3L", "ETH3S"}
-    assert all(line["tip_shares"] > 0 for line in lines if line["event"] == "rebalance")
+    tips = {line["token"]: line["tip_shares"] for line in lines if line["event"] == "rebalance"}
+    assert all(tip > 0 for tip in tips.values())
+    assert tips["ETH3L"] * report.snapshot.nav // WAD == pytest.approx(expected, rel=0.01)
 
 
 def test_once__dry_run__sends_nothing(site, deployed):
