@@ -405,9 +405,7 @@ class Chain:
         if receipt.is_reverted:
             raise reverted(receipt)
         if outbox.confirm(CONFIRM_SECONDS):
-            raise LeverageError(
-                f"the chain has undone transaction {receipt.transaction}; look, and try again"
-            )
+            raise LeverageError(f"the chain has undone {receipt.transaction}: look, and try again")
         return receipt
 
 

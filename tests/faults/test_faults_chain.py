@@ -2,13 +2,16 @@
 
 from dataclasses import replace
 
+import ape
 import pytest
 from benches import LIMITS, outbox_of
 from structlog.testing import capture_logs
 
+from leverage import chain
+from leverage.errors import LeverageError
 from leverage.keeper import DONE, FAILED, Clock
 from leverage.keeper.core import FEE_SECONDS
-from leverage.keeper.transactions import GWEI
+from leverage.keeper.transactions import GWEI, Outbox
 from leverage.types import DAY, WAD, Trigger
 
 pytestmark = [pytest.mark.e2e, pytest.mark.venue]
@@ -117,6 +120,22 @@ def test_reorg__it_is_mined_again_in_another_block__is_left_alone(bench, rpc):
 
     assert said(lines, "vanished") == [] and len(said(lines, "sent")) == 1
     assert bench.triggers() == EMERGENCY and bench.sent_by() == 1
+
+
+def test_reorg__of_a_holders_transaction__is_told(bench, rpc, monkeypatch):
+    confirm = Outbox.confirm
+
+    def undone(outbox, seconds):
+        rpc("anvil_reorg", 1, [])
+        return confirm(outbox, 0)
+
+    monkeypatch.setattr(chain, "is_local", lambda: False)
+    monkeypatch.setattr(Outbox, "confirm", undone)
+    monkeypatch.setattr(type(ape.networks.provider.network), "required_confirmations", 2)
+    token = bench.link.contract("LeveragedToken", bench.link.record.token("ETH3L")["asset"])
+
+    with pytest.raises(LeverageError, match="the chain has undone 0x.*: look, and try again"):
+        token.send(bench.site.fund(5), "approve", bench.site.account(6).address, 1)
 
 
 def keep(raws, request):
